@@ -1,0 +1,35 @@
+use serde::{Deserialize, Serialize};
+
+use crate::Amount;
+
+/// How a voucher may relate to what was authorised before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Any amount that leaves enough credit: vouchers may run ahead, arrive out of order, be shared by parallel calls.
+    Any,
+    /// Exactly what was authorised plus the price (µRaiden, MPE).
+    #[default]
+    FromAuthorised,
+    /// Exactly what was charged plus the price (x402); one sale at a time.
+    FromSpent,
+}
+
+/// What a deployment demands of a sale, and how much it risks on one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How a new voucher relates to the last.
+    pub step: Step,
+    /// The least a new voucher must add, so that nobody makes us store a million vouchers of one unit.
+    pub min_delta: Amount,
+    /// The most that may be owed to us and not yet claimed on one channel.
+    pub max_exposure: Amount,
+    /// The most that calls in flight may reserve on one channel.
+    pub max_held: Amount,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { step: Step::default(), min_delta: Amount::ZERO, max_exposure: Amount::MAX, max_held: Amount::MAX }
+    }
+}
