@@ -1,0 +1,99 @@
+//! Keys on disk: a keystore (version 3 JSON, scrypt or PBKDF2) or 32 bytes in hex.
+//!
+//! A file that others may read, or that belongs to somebody else, is refused: it is no secret any more.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
+use alloy::signers::local::PrivateKeySigner;
+use alloy_primitives::hex;
+use channel::Key;
+use zeroize::Zeroizing;
+
+use crate::EvmError;
+
+/// The most a key or password file may be, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// Reads a key. A keystore needs `password_file`, whose first line is the password; both files must be ours alone
+/// (mode 0600 or 0400, owned by the user we run as).
+///
+/// # Errors
+/// [`EvmError::KeyFile`], naming the file and what is wrong with it, never what is in it.
+pub fn load(path: &Path, password_file: Option<&Path>) -> Result<Key, EvmError> {
+    let text = read_secret(path)?;
+    if !text.trim_start().starts_with('{') {
+        return parse_hex(text.trim())
+            .ok_or_else(|| bad(path, "neither a keystore nor 32 bytes in hex that are a key"));
+    }
+    let password_file = password_file.ok_or_else(|| bad(path, "a keystore, but no password file is given"))?;
+    let password = read_secret(password_file)?;
+    let password = password.lines().next().unwrap_or_default();
+    let signer = PrivateKeySigner::decrypt_keystore(path, password)
+        .map_err(|_| bad(path, "cannot be decrypted: not a version 3 keystore, or the password is wrong"))?;
+    let bytes = Zeroizing::new(signer.to_bytes().0);
+    Key::from_bytes(&bytes).ok_or_else(|| bad(path, "holds no key"))
+}
+
+/// Makes a new key and stores it at `path` (mode 0600), which must not exist: as a keystore with this password, or, without
+/// one, as hex.
+///
+/// # Errors
+/// [`EvmError::KeyFile`] when the file exists or cannot be written.
+pub fn create(path: &Path, password: Option<&str>) -> Result<Key, EvmError> {
+    let signer = PrivateKeySigner::random_with(&mut OsRng);
+    let bytes = Zeroizing::new(signer.to_bytes().0);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| bad(path, &format!("cannot be made: {error}")))?;
+    let written = match password {
+        None => {
+            let text = Zeroizing::new(hex::encode_prefixed(bytes.as_slice()));
+            writeln!(file, "{}", *text).map_err(|error| error.to_string())
+        }
+        // Writes into the file we just made, so the mode stays.
+        Some(password) => {
+            let (folder, name) =
+                (path.parent().unwrap_or(Path::new("")), path.file_name().and_then(|name| name.to_str()));
+            PrivateKeySigner::encrypt_keystore(folder, &mut OsRng, bytes.as_slice(), password, name)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        }
+    };
+    written.and_then(|()| file.sync_all().map_err(|error| error.to_string())).map_err(|error| bad(path, &error))?;
+    Key::from_bytes(&bytes).ok_or_else(|| bad(path, "holds no key"))
+}
+
+fn parse_hex(text: &str) -> Option<Key> {
+    let bytes = Zeroizing::new(hex::decode_to_array::<_, 32>(text).ok()?);
+    Key::from_bytes(&bytes)
+}
+
+/// Reads a small file that nobody else may read.
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, EvmError> {
+    let file = File::open(path).map_err(|error| bad(path, &format!("cannot be read: {error}")))?;
+    let metadata = file.metadata().map_err(|error| bad(path, &format!("cannot be read: {error}")))?;
+    let (mode, us) = (metadata.mode() & 0o7777, nix::unistd::geteuid().as_raw());
+    if !metadata.is_file() {
+        return Err(bad(path, "not a file"));
+    }
+    if mode != 0o600 && mode != 0o400 {
+        return Err(bad(path, &format!("mode {mode:04o}: others must not read it, so make it 0600 or 0400")));
+    }
+    if metadata.uid() != us {
+        return Err(bad(path, &format!("belongs to user {}, but we run as user {us}", metadata.uid())));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| bad(path, &format!("cannot be read: {error}")))?;
+    Ok(text)
+}
+
+fn bad(path: &Path, problem: &str) -> EvmError {
+    EvmError::KeyFile { path: path.to_owned(), problem: problem.to_owned() }
+}
