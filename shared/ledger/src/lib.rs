@@ -1,0 +1,134 @@
+//! The ledger on PostgreSQL: what was paid, what the chain says, what is to be done.
+//!
+//! The rules are [`channel`]'s; this crate locks rows, reads, applies them, writes and commits. One batch of payments:
+//!
+//! ```text
+//!  sell sell settle sell …            callers, each waiting for its own answer
+//!    │    │    │     │
+//!    ▼    ▼    ▼     ▼
+//!  ┌───────────────────┐  full: Overloaded, nothing happened
+//!  │   bounded queue   │
+//!  └─────────┬─────────┘  whatever came while the last batch committed
+//!            ▼
+//!  BEGIN ─ lock epochs in key order, SKIP LOCKED ─ read channels, freshness, holds to repeat      1st round trip
+//!            │                    └── locked by others: the patient lane, bounded waiting
+//!            ▼
+//!  channel::{hold, charge, capture, release} in the order of arrival, on rows in memory
+//!            │
+//!            ▼
+//!  UPDATE epochs ─ INSERT holds ─ UPDATE holds ─ COMMIT                                           2nd round trip
+//!            │
+//!            ├── committed ────────────▶ every caller gets its answer: a receipt, or a refusal with numbers
+//!            ├── rolled back ──────────▶ once more, one by one: the entry at fault gets the error, alone
+//!            └── nobody knows ─────────▶ OutcomeUnknown for all: nothing may be served on it
+//! ```
+//!
+//! *Invariants:* an answer is given after its commit, never before. `spent + held ≤ authorised` (in Rust, and as the
+//! CHECK `sound`). Whoever writes a channel or its holds locks its epochs first, in key order, ≤ 500 rows a transaction,
+//! and reads the rest in a later statement. Times that decide anything are the database's.
+//!
+//! *Absent by design:* traits for storage, RPC, AMQP, keys.
+
+mod advance;
+mod chain;
+mod channels;
+mod closings;
+mod database;
+mod error;
+mod guard;
+mod jobs;
+mod leases;
+mod maintain;
+mod migrate;
+mod notify;
+mod numeric;
+mod payments;
+mod rows;
+mod session;
+mod settings;
+mod transactions;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use advance::{Advance, NewEvent};
+pub use chain::{Cursor, DeploymentRow};
+pub use channels::ChannelFilter;
+pub use error::LedgerError;
+pub use jobs::{Job, JobId, JobKind, JobOutcome, NewJob};
+pub use migrate::migrate;
+pub use notify::Bell;
+pub use payments::{Order, Receipt, Refused, Settlement, When};
+pub use settings::Settings;
+pub use transactions::{JournalEntry, NewTransaction, TransactionState};
+
+use database::Database;
+use notify::Listener;
+use writer::{Calm, Writer};
+
+/// The ledger. Cheap to clone; all clones share one queue, one pool and one listener.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    database: Database,
+    writer: Writer,
+    listener: Listener,
+    calm: Arc<Calm>,
+}
+
+/// How long [`Ledger::healthy`] waits.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Ledger {
+    /// Connects, once the server proved that it can hold money and has our schema.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] by the start guard, [`LedgerError::Schema`] for another schema version,
+    /// [`LedgerError::Unavailable`] when the database is away.
+    pub async fn connect(settings: &Settings) -> Result<Ledger, LedgerError> {
+        settings.check()?;
+        let database = Database::new(settings)?;
+        let client = database.client().await?;
+        guard::check(&client, settings.single_node).await?;
+        migrate::check(&client).await?;
+        drop(client);
+
+        let calm = Arc::new(Calm::new());
+        let writer = Writer::start(settings, calm.clone())?;
+        let listener = Listener::start(settings)?;
+        let inner = Inner { settings: settings.clone(), database, writer, listener, calm };
+        let ledger = Ledger { inner: Arc::new(inner) };
+        ledger.maintain().await?;
+        Ok(ledger)
+    }
+
+    /// Proves within a second that the database answers, is a writable primary and still passes the start guard.
+    ///
+    /// # Errors
+    /// As [`Ledger::connect`].
+    pub async fn healthy(&self) -> Result<(), LedgerError> {
+        let check = async {
+            let client = self.inner.database.client().await?;
+            guard::check(&client, self.inner.settings.single_node).await
+        };
+        let late = || LedgerError::unavailable("the database did not answer within a second");
+        tokio::time::timeout(HEALTH_TIMEOUT, check).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Answers what waits, refuses the rest, and ends the ledger's tasks.
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        self.inner.listener.close().await;
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}

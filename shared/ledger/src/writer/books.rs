@@ -1,0 +1,224 @@
+//! The rows of one batch in memory, and the rules applied to them in the order of arrival. No IO.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::SystemTime;
+
+use channel::{
+    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldId, HoldState, RequestHash, View, agree_close,
+    capture, charge, hold, release,
+};
+
+use super::entry::{Agree, Ending, Entry, Publish, Sale, Settle};
+use crate::payments::{Order, Receipt, Refused, When};
+use crate::{LedgerError, rows};
+
+/// What a batch has locked and read, and what becomes of it. Entries of one channel see each other's effects.
+#[derive(Default)]
+pub(super) struct Books {
+    accounts: HashMap<ChannelId, Account>,
+    fresh: HashSet<String>,
+    holds: HashMap<HoldId, Line>,
+    /// The newest hold of each request that has a name.
+    by_request: HashMap<(ChannelId, String), HoldId>,
+    /// Holds of the same content, oldest first.
+    by_hash: HashMap<(ChannelId, RequestHash), Vec<HoldId>>,
+}
+
+/// A channel and its epochs.
+struct Account {
+    channel: Channel,
+    epochs: BTreeMap<u64, Epoch>,
+    touched: BTreeSet<u64>,
+    agreed_now: bool,
+}
+
+/// A hold, and where it comes from.
+struct Line {
+    hold: Hold,
+    stored: Option<Stored>,
+    touched: bool,
+}
+
+/// What only a stored hold has.
+#[derive(Clone, Copy)]
+pub(super) struct Stored {
+    pub(super) created_at: SystemTime,
+    pub(super) expired: bool,
+}
+
+/// What is to be written.
+#[derive(Default)]
+pub(super) struct Changes<'a> {
+    pub(super) epochs: Vec<(ChannelId, &'a Epoch)>,
+    pub(super) new_holds: Vec<&'a Hold>,
+    pub(super) old_holds: Vec<(&'a Hold, SystemTime)>,
+    pub(super) agreed: Vec<(ChannelId, Amount)>,
+}
+
+impl Changes<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.epochs.is_empty() && self.new_holds.is_empty() && self.old_holds.is_empty() && self.agreed.is_empty()
+    }
+}
+
+impl Books {
+    /// Books of these accounts and holds. `holds` are everything that the entries name, or may repeat.
+    pub(super) fn open(
+        accounts: Vec<(Channel, Epoch)>,
+        fresh: HashSet<String>,
+        mut holds: Vec<(Hold, Stored)>,
+    ) -> Books {
+        let mut books = Books { fresh, ..Books::default() };
+        for (channel, epoch) in accounts {
+            let account = books.accounts.entry(channel.id).or_insert_with(|| Account {
+                channel,
+                epochs: BTreeMap::new(),
+                touched: BTreeSet::new(),
+                agreed_now: false,
+            });
+            account.epochs.insert(epoch.number, epoch);
+        }
+        holds.sort_by_key(|(hold, stored)| (stored.created_at, hold.id));
+        for (hold, stored) in holds {
+            if !books.holds.contains_key(&hold.id) {
+                books.enter(hold, Some(stored));
+            }
+        }
+        books
+    }
+
+    fn enter(&mut self, hold: Hold, stored: Option<Stored>) {
+        if let Some(request) = &hold.request.id {
+            self.by_request.insert((hold.channel, request.clone()), hold.id);
+        }
+        self.by_hash.entry((hold.channel, hold.request.hash)).or_default().push(hold.id);
+        self.holds.insert(hold.id, Line { hold, touched: stored.is_none(), stored });
+    }
+
+    /// Does what the entry asks, and leaves the answer with it.
+    pub(super) fn apply(&mut self, entry: &mut Entry) {
+        match entry {
+            Entry::Sell(ask) => {
+                let sale = self.sell(&ask.question);
+                ask.answer(Ok(sale));
+            }
+            Entry::Settle(ask) => {
+                let settled = self.settle(&ask.question);
+                ask.answer(settled);
+            }
+            Entry::Agree(ask) => {
+                let agreed = self.agree(&ask.question);
+                ask.answer(Ok(agreed));
+            }
+            Entry::Publish(ask) => {
+                let published = self.publish(&ask.question);
+                ask.answer(published);
+            }
+        }
+    }
+
+    #[expect(clippy::result_large_err, reason = "a refusal is an answer, as large as the other one")]
+    fn sell(&mut self, order: &Order) -> Sale {
+        let fresh = self.fresh.contains(&*order.deployment);
+        let account = self.accounts.get_mut(&order.voucher.channel);
+        let Some(account) = account.filter(|account| *account.channel.deployment == *order.deployment) else {
+            // What we have not heard of while we were not listening may well be there.
+            let refusal = if fresh { channel::Refusal::Unknown } else { channel::Refusal::Stale };
+            return Err(Refused { refusal, view: None });
+        };
+        let Account { channel, epochs, touched, .. } = account;
+        let Some((number, epoch)) = epochs.iter_mut().next_back() else {
+            return Err(Refused { refusal: channel::Refusal::Unknown, view: None });
+        };
+        if !fresh {
+            return Err(Refused { refusal: channel::Refusal::Stale, view: Some(View::of(channel, epoch)) });
+        }
+        let prior = prior(&self.by_request, &self.by_hash, &self.holds, order, epoch.authorised);
+        let sale = channel::Sale {
+            id: rows::hold_id(uuid::Uuid::now_v7()),
+            voucher: &order.voucher,
+            price: order.price,
+            request: &order.request,
+            prior,
+        };
+        let sold = match order.settle {
+            When::Now => charge(channel, epoch, &sale, &order.terms),
+            When::Later => hold(channel, epoch, &sale, &order.terms),
+        };
+        let view = View::of(channel, epoch);
+        let sold = sold.map_err(|refusal| Refused { refusal, view: Some(view.clone()) })?;
+        if let channel::Sold::New { hold, retries } = &sold {
+            touched.insert(*number);
+            if let Some(line) = retries.and_then(|id| self.holds.get_mut(&id)) {
+                line.hold.state = HoldState::Retried;
+                line.touched = true;
+            }
+            // What is charged at once and has no name is never asked for again: the counters say it all.
+            if hold.state == HoldState::Held || hold.request.id.is_some() {
+                self.enter(hold.clone(), None);
+            }
+        }
+        Ok(Receipt { sold, view })
+    }
+
+    fn settle(&mut self, settle: &Settle) -> Result<Capture, LedgerError> {
+        let nothing = Capture { taken: Amount::ZERO, lost: Amount::ZERO };
+        let line = self.holds.get_mut(&settle.hold).filter(|line| line.hold.channel == settle.channel);
+        let line = line.ok_or(LedgerError::NotFound("hold"))?;
+        let account = self.accounts.get_mut(&settle.channel).ok_or(LedgerError::NotFound("channel"))?;
+        let epoch = account.epochs.get_mut(&line.hold.epoch).ok_or(LedgerError::NotFound("epoch"))?;
+        let before = line.hold.state;
+        let captured = match settle.ending {
+            Ending::Capture(actual) => capture(&account.channel, epoch, &mut line.hold, actual),
+            Ending::Expire if !line.stored.is_some_and(|stored| stored.expired) => nothing,
+            Ending::Expire | Ending::Release => {
+                release(epoch, &mut line.hold);
+                nothing
+            }
+        };
+        if line.hold.state != before {
+            line.touched = true;
+            account.touched.insert(line.hold.epoch);
+        }
+        Ok(captured)
+    }
+
+    fn agree(&mut self, agree: &Agree) -> Result<(Channel, Epoch), CloseRefusal> {
+        let account = self.accounts.get_mut(&agree.channel).ok_or(CloseRefusal::NotOpen)?;
+        let (_, epoch) = account.epochs.iter().next_back().ok_or(CloseRefusal::NotOpen)?;
+        let before = account.channel.agreed_close;
+        agree_close(&mut account.channel, epoch, agree.amount)?;
+        account.agreed_now |= account.channel.agreed_close != before;
+        Ok((account.channel.clone(), epoch.clone()))
+    }
+
+    fn publish(&mut self, publish: &Publish) -> Result<(), LedgerError> {
+        let account = self.accounts.get_mut(&publish.channel).ok_or(LedgerError::NotFound("channel"))?;
+        let (number, epoch) = account.epochs.iter_mut().next_back().ok_or(LedgerError::NotFound("epoch"))?;
+        if publish.amount > epoch.published {
+            epoch.published = publish.amount;
+            account.touched.insert(*number);
+        }
+        Ok(())
+    }
+
+    /// Everything that is no longer as it was read.
+    pub(super) fn changes(&self) -> Changes<'_> {
+        let mut changes = Changes::default();
+        for (id, account) in &self.accounts {
+            changes.epochs.extend(account.touched.iter().map(|number| (*id, &account.epochs[number])));
+            if let (true, Some(amount)) = (account.agreed_now, account.channel.agreed_close) {
+                changes.agreed.push((*id, amount));
+            }
+        }
+        for line in self.holds.values().filter(|line| line.touched) {
+            match line.stored {
+                Some(stored) => changes.old_holds.push((&line.hold, stored.created_at)),
+                None => changes.new_holds.push(&line.hold),
+            }
+        }
+        // Made in this order; where two of one request are made in one batch, the later must look newer.
+        changes.new_holds.sort_by_key(|hold| hold.id);
+        changes
+    }
+}

@@ -1,0 +1,135 @@
+//! A lane's own connection, with everything prepared that a batch runs.
+
+use std::ops::Deref;
+
+use tokio_postgres::{Config, Error, Statement};
+
+use crate::rows::{accounts, hold_columns};
+use crate::session::Session;
+use crate::{LedgerError, guard};
+
+/// A connection that passed the start guard.
+pub(super) struct Connection {
+    session: Session,
+    pub(super) statements: Statements,
+}
+
+pub(super) struct Statements {
+    pub(super) lock_free: Statement,
+    pub(super) lock_wait: Statement,
+    pub(super) accounts: Statement,
+    pub(super) fresh: Statement,
+    pub(super) holds_by_id: Statement,
+    pub(super) holds_by_request: Statement,
+    pub(super) holds_by_hash: Statement,
+    pub(super) write_epochs: Statement,
+    pub(super) insert_holds: Statement,
+    pub(super) update_holds: Statement,
+    pub(super) write_agreed: Statement,
+}
+
+impl Connection {
+    pub(super) async fn open(config: &Config, purpose: &str, single_node: bool) -> Result<Connection, LedgerError> {
+        let session = Session::open(config, purpose).await.map_err(LedgerError::before_commit)?;
+        guard::check(&session, single_node).await?;
+        let statements = Statements::prepare(&session).await.map_err(LedgerError::before_commit)?;
+        Ok(Connection { session, statements })
+    }
+}
+
+impl Deref for Connection {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// Locks come first and alone: under READ COMMITTED only a later statement sees what the last owner of the lock wrote.
+const LOCK_FREE: &str = "-- lock_free
+    SELECT channel, number FROM epochs WHERE channel = ANY($1) ORDER BY channel, number FOR UPDATE SKIP LOCKED";
+
+const LOCK_WAIT: &str = "-- lock_wait
+    SELECT channel, number FROM epochs WHERE channel = ANY($1) ORDER BY channel, number FOR UPDATE";
+
+const FRESH: &str = "-- fresh
+    SELECT id FROM deployments WHERE id = ANY($1) AND safe_until > clock_timestamp()";
+
+const HOLDS_BY_ID: &str = concat!(
+    "-- holds_by_id
+    SELECT ",
+    hold_columns!(),
+    " FROM holds h WHERE h.id = ANY($1)"
+);
+
+const HOLDS_BY_REQUEST: &str = concat!(
+    "-- holds_by_request
+    SELECT ",
+    hold_columns!(),
+    "
+    FROM unnest($1::bytea[], $2::text[]) AS q(channel, request_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM holds WHERE holds.channel = q.channel AND holds.request_id = q.request_id
+        ORDER BY created_at DESC, id DESC LIMIT 1
+    ) AS h"
+);
+
+/// Holds that a voucher seen before may take over; $3 is the least amount such a voucher could have, $4 how many entries
+/// ask. Most vouchers are new, and cost one look at their epoch.
+const HOLDS_BY_HASH: &str = concat!(
+    "-- holds_by_hash
+    SELECT ",
+    hold_columns!(),
+    "
+    FROM unnest($1::bytea[], $2::bytea[], $3::numeric[], $4::int8[]) AS q(channel, request_hash, amount, wanted)
+    CROSS JOIN LATERAL (
+        SELECT * FROM holds
+        WHERE holds.channel = q.channel AND holds.request_hash = q.request_hash AND state = 'released'
+          AND EXISTS (SELECT FROM epochs e WHERE e.channel = q.channel AND e.authorised >= q.amount)
+        ORDER BY created_at DESC, id DESC LIMIT q.wanted
+    ) AS h"
+);
+
+const WRITE_EPOCHS: &str = "-- write_epochs
+    UPDATE epochs e
+    SET authorised = u.authorised, spent = u.spent, held = u.held, published = u.published,
+        voucher_amount = u.voucher_amount, voucher_signature = u.voucher_signature
+    FROM unnest($1::bytea[], $2::int8[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
+                $8::bytea[])
+         AS u(channel, number, authorised, spent, held, published, voucher_amount, voucher_signature)
+    WHERE e.channel = u.channel AND e.number = u.number";
+
+/// Times are taken row by row: where one batch makes two holds of one request, the later is the newer.
+const INSERT_HOLDS: &str = "-- insert_holds
+    INSERT INTO holds (id, created_at, channel, epoch, amount, request_id, request_hash, state, captured, expires_at)
+    SELECT u.id, clock_timestamp(), u.channel, u.epoch, u.amount, u.request_id, u.request_hash, u.state, u.captured,
+           clock_timestamp() + make_interval(secs => $9)
+    FROM unnest($1::uuid[], $2::bytea[], $3::int8[], $4::numeric[], $5::text[], $6::bytea[], $7::text[], $8::numeric[])
+         AS u(id, channel, epoch, amount, request_id, request_hash, state, captured)";
+
+const UPDATE_HOLDS: &str = "-- update_holds
+    UPDATE holds h SET state = u.state, captured = u.captured
+    FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::numeric[]) AS u(id, created_at, state, captured)
+    WHERE h.id = u.id AND h.created_at = u.created_at";
+
+const WRITE_AGREED: &str = "-- write_agreed
+    UPDATE channels c SET agreed_close = u.amount FROM unnest($1::bytea[], $2::numeric[]) AS u(id, amount)
+    WHERE c.id = u.id";
+
+impl Statements {
+    async fn prepare(session: &Session) -> Result<Statements, Error> {
+        Ok(Statements {
+            lock_free: session.prepare(LOCK_FREE).await?,
+            lock_wait: session.prepare(LOCK_WAIT).await?,
+            accounts: session.prepare(accounts!("accounts", "WHERE c.id = ANY($1)")).await?,
+            fresh: session.prepare(FRESH).await?,
+            holds_by_id: session.prepare(HOLDS_BY_ID).await?,
+            holds_by_request: session.prepare(HOLDS_BY_REQUEST).await?,
+            holds_by_hash: session.prepare(HOLDS_BY_HASH).await?,
+            write_epochs: session.prepare(WRITE_EPOCHS).await?,
+            insert_holds: session.prepare(INSERT_HOLDS).await?,
+            update_holds: session.prepare(UPDATE_HOLDS).await?,
+            write_agreed: session.prepare(WRITE_AGREED).await?,
+        })
+    }
+}
