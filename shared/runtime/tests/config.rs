@@ -1,0 +1,151 @@
+//! A configuration is checked whole, and what is wrong is named with its file and key.
+
+use std::fs;
+use std::path::PathBuf;
+
+use channel::{Amount, Step};
+use runtime::config::{Charge, ConfigError, Goods, Matcher, load};
+use tempfile::TempDir;
+
+const DEPLOYMENT: &str = r#"
+[database]
+url = "postgres://sluice@localhost/sluice"
+
+[deployments.main]
+kind = "raiden"
+chain_id = 61
+rpc_url = "http://127.0.0.1:8545/secret-token"
+contract = "0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512"
+token = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+payee = "0x08c86B491A37C2FFC25072a17c7A97EF2D0357dd"
+challenge_period = 500
+"#;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn with(text: &str) -> Folder {
+        let folder = Folder(TempDir::new().expect("a folder"));
+        fs::write(folder.0.path().join("goods.txt"), "goods").expect("written");
+        fs::write(folder.path(), text).expect("written");
+        folder
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("sluice.toml")
+    }
+
+    fn error(&self) -> String {
+        load(&self.path()).expect_err("refused").to_string()
+    }
+}
+
+fn with_route(route: &str) -> Folder {
+    Folder::with(&format!("{DEPLOYMENT}\n[[front.routes]]\n{route}\n"))
+}
+
+#[test]
+fn a_small_file_is_enough() {
+    let folder = with_route("path = \"/file.txt\"\nfile = \"goods.txt\"\nprice = 10");
+    let config = load(&folder.path()).expect("usable");
+    let route = &config.front.routes[0];
+    assert_eq!(route.matcher, Matcher::Exact("/file.txt".into()));
+    assert_eq!(route.goods, Goods::File(folder.0.path().join("goods.txt")));
+    assert_eq!((route.price, route.charge, route.charge_below), (Amount::new(10), Charge::Before, 500));
+    assert_eq!(config.deployments["main"].terms().step, Step::FromAuthorised);
+    assert_eq!(config.contract_deployments()[0].challenge_period, 500);
+}
+
+#[test]
+fn an_upstream_is_charged_after_the_call_unless_told_otherwise() {
+    let folder =
+        with_route("prefix = \"/api\"\nupstream = \"http://127.0.0.1:9000\"\nprice = \"1000000000000000000000\"");
+    let route = load(&folder.path()).expect("usable").front.routes.remove(0);
+    assert_eq!((route.charge, route.price.to_string().as_str()), (Charge::After, "1000000000000000000000"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place() {
+    let error = Folder::with(&format!("{DEPLOYMENT}\n[front]\nlissten = \"127.0.0.1:1\"\n")).error();
+    assert!(error.contains("sluice.toml") && error.contains("front") && error.contains("lissten"), "{error}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused_with_its_key() {
+    let error = Folder::with(&DEPLOYMENT.replace("= 61", "= \"sixty-one\"")).error();
+    assert!(error.contains("sluice.toml: deployments.main.chain_id"), "{error}");
+}
+
+#[test]
+fn every_contradiction_is_listed_not_only_the_first() {
+    let text = DEPLOYMENT.replace("challenge_period = 500", "challenge_period = 100");
+    let folder = Folder::with(&format!(
+        "{text}\n[front]\nproxy_protocol = true\n\
+         [[front.routes]]\npath = \"/a\"\nfile = \"nowhere.txt\"\nprice = 1\ndeployment = \"other\"\n\
+         [[front.routes]]\npath = \"/a\"\nfile = \"goods.txt\"\nprice = 1\n"
+    ));
+    let error = folder.error();
+    for expected in [
+        "deployments.main.safety_budget_s",
+        "front.routes.0.deployment: there is no deployment `other`",
+        "front.routes.0.file",
+        "front.routes.1: the same path as front.routes.0",
+        "front.proxy_protocol",
+    ] {
+        assert!(error.contains(expected), "{expected} is missing in: {error}");
+    }
+}
+
+#[test]
+fn a_route_that_makes_no_sense_is_refused() {
+    for (route, expected) in [
+        ("path = \"/a\"\nprefix = \"/b\"\nfile = \"goods.txt\"\nprice = 1", "exactly one of `path` and `prefix`"),
+        ("path = \"/a\"\nprice = 1", "exactly one of `file` and `upstream`"),
+        ("path = \"/a\"\nfile = \"goods.txt\"\nprice = -1", "never negative"),
+        ("path = \"/a\"\nfile = \"goods.txt\"\nprice = 1.5", "amount"),
+        ("path = \"/a\"\nupstream = \"ftp://x/\"\nprice = 1", "must be http://"),
+        ("path = \"/a\"\nupstream = \"http://user@x/\"\nprice = 1", "no user"),
+        ("path = \"a\"\nfile = \"goods.txt\"\nprice = 1", "plain absolute path"),
+        ("path = \"/a/../b\"\nfile = \"goods.txt\"\nprice = 1", "plain absolute path"),
+    ] {
+        let error = with_route(route).error();
+        assert!(error.contains(expected), "{route}: {error}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = load(&PathBuf::from("/nowhere/sluice.toml")).expect_err("refused");
+    assert!(matches!(error, ConfigError::Unreadable { .. }));
+    assert!(error.to_string().contains("/nowhere/sluice.toml"));
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let config = load(&Folder::with(DEPLOYMENT).path()).expect("usable");
+    assert!(!format!("{config:?}").contains("secret-token"));
+}
+
+/// What the sample shows as defaults is what the code does: with every default written out, nothing changes.
+#[test]
+fn the_documented_sample_names_the_real_defaults() {
+    let sample = include_str!("../../../docs/sluice.toml");
+    let written_out: String = sample.lines().map(|line| format!("{}\n", uncomment(line))).collect();
+    assert!(written_out.contains("\npool_size = 8"), "defaults are written out");
+    let (terse, explicit) = (Folder::with(sample), Folder::with(&written_out));
+    let terse = format!("{:#?}", load(&terse.path()).expect("usable"));
+    let explicit = format!("{:#?}", load(&explicit.path()).expect("usable"));
+    assert_eq!(terse, explicit);
+}
+
+/// `# key = value` as `key = value`; keys without a default stay away.
+fn uncomment(line: &str) -> &str {
+    let without_default = ["key_file", "password_file"];
+    match line.strip_prefix("# ") {
+        Some(setting) if setting.contains(" = ") && !setting.starts_with(|c: char| c.is_uppercase()) => {
+            let key = setting.split(' ').next().unwrap_or_default();
+            if without_default.contains(&key) { line } else { setting }
+        }
+        _ => line,
+    }
+}
