@@ -1,0 +1,7 @@
+//! The process: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::process::run("Takes paid requests, lets paid ones through.", front::run)
+}

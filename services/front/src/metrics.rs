@@ -1,0 +1,127 @@
+//! What an operator asks a front, as Prometheus metrics. Labels never hold a channel, a payer or a path of a client's making.
+
+use std::time::Duration;
+
+use channel::{Capture, Refusal};
+use http::{Method, StatusCode};
+use ledger::LedgerError;
+use metrics::{counter, gauge, histogram};
+
+/// Tells the registry what the metrics mean.
+pub(crate) fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("front_http_requests_total", "Requests answered, by route, method and status.");
+    describe_histogram!("front_http_request_duration_seconds", Unit::Seconds, "From a request's head to its answer's.");
+    describe_gauge!("front_http_requests_in_flight", "Requests whose answer is not over.");
+    describe_gauge!("front_connections", "Open connections of clients.");
+    describe_counter!("front_shed_requests_total", "Requests refused because too many were in flight.");
+    describe_counter!("front_payment_decisions_total", "What became of requests for something priced, and why.");
+    describe_counter!("front_holds_total", "Holds that were held, captured, released; `lost`: captured too late.");
+    describe_counter!("front_ledger_errors_total", "Answers that the ledger did not give, by kind.");
+    describe_histogram!("front_upstream_duration_seconds", Unit::Seconds, "From a call to its answer's head.");
+    describe_counter!("front_upstream_calls_total", "Calls of upstreams, by status or by what went wrong.");
+}
+
+/// A request was answered.
+pub(crate) fn answered(route: &str, method: &Method, status: StatusCode, took: Duration) {
+    let labels =
+        [("route", route.to_owned()), ("method", known(method).to_owned()), ("code", status.as_str().to_owned())];
+    counter!("front_http_requests_total", &labels).increment(1);
+    histogram!("front_http_request_duration_seconds", "route" => route.to_owned()).record(took);
+}
+
+/// Any text can be a method; a label cannot be any text.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// What became of a request for something priced.
+pub(crate) fn decided(route: &str, decision: &'static str, reason: &'static str) {
+    let labels = [("route", route.to_owned()), ("decision", decision.to_owned()), ("reason", reason.to_owned())];
+    counter!("front_payment_decisions_total", &labels).increment(1);
+}
+
+/// A request found no place.
+pub(crate) fn shed() {
+    counter!("front_shed_requests_total").increment(1);
+}
+
+/// A refusal's name in labels.
+pub(crate) const fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unknown => "unknown",
+        Refusal::Unconfirmed => "unconfirmed",
+        Refusal::NotOpen => "not_open",
+        Refusal::Epoch { .. } => "epoch",
+        Refusal::Amount { .. } => "amount",
+        Refusal::Replayed => "replayed",
+        Refusal::Published => "published",
+        Refusal::Unpaid { .. } => "unpaid",
+        Refusal::OverDeposit { .. } => "over_deposit",
+        Refusal::Exposure { .. } => "exposure",
+        Refusal::Held { .. } => "held",
+        Refusal::Busy => "busy",
+        Refusal::RequestReused => "request_reused",
+        Refusal::Stale => "stale",
+    }
+}
+
+/// A hold was placed.
+pub(crate) fn held() {
+    counter!("front_holds_total", "outcome" => "held").increment(1);
+}
+
+/// A hold was released.
+pub(crate) fn released() {
+    counter!("front_holds_total", "outcome" => "released").increment(1);
+}
+
+/// A hold was captured, perhaps too late to find all its credit.
+pub(crate) fn captured(capture: &Capture) {
+    counter!("front_holds_total", "outcome" => "captured").increment(1);
+    if !capture.lost.is_zero() {
+        counter!("front_holds_total", "outcome" => "lost").increment(1);
+    }
+}
+
+/// The ledger gave no answer.
+pub(crate) fn ledger_error(error: &LedgerError) {
+    let kind = match error {
+        LedgerError::OutcomeUnknown => "outcome_unknown",
+        LedgerError::Unavailable(_) => "unavailable",
+        LedgerError::Overloaded => "overloaded",
+        _ => "other",
+    };
+    counter!("front_ledger_errors_total", "kind" => kind).increment(1);
+}
+
+/// An upstream's head arrived, or did not.
+pub(crate) fn called(route: &str, outcome: String, took: Duration) {
+    histogram!("front_upstream_duration_seconds", "route" => route.to_owned()).record(took);
+    counter!("front_upstream_calls_total", "route" => route.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Counts something for as long as it lives.
+pub(crate) struct Present(&'static str);
+
+impl Present {
+    pub(crate) fn new(gauge: &'static str) -> Present {
+        gauge!(gauge).increment(1);
+        Present(gauge)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        gauge!(self.0).decrement(1);
+    }
+}

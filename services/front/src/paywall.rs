@@ -1,0 +1,280 @@
+//! A paid request.
+//!
+//! ```text
+//! head ─► route (price) ─► free? ─────────────────────────────────────────────────────► goods
+//!            │ priced
+//!            ▼
+//!         protocol reads ─► no payment ─► 402, from memory
+//!            │ payment
+//!            ▼
+//!         signature ─► bad ─► 402, worded by a look at the channel
+//!            │ good
+//!            ▼
+//!         body, file opened ─► ledger.sell ─► refused ─► 402 (or a fault of ours: 503, 409)
+//!                                │ committed: from here it is recorded
+//!                                ▼
+//!         a task of its own:  call ─► worth its price ─► answer, receipt │ capture
+//!                               └───► failed ─► release ─► answer
+//! ```
+//! *Invariant:* nothing is served that is not recorded, and the call settles the hold: a client that hangs up changes
+//! nothing.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use channel::{Hold, Refusal, Sold, View};
+use http::header::{ALLOW, CONTENT_LENGTH, EXPECT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use ledger::{Order, Receipt, Refused, Settlement};
+use protocols::{Payment, Protocol, Reason};
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use crate::body::{self, Body, Upload};
+use crate::fault::Fault;
+use crate::front::{Front, Visit};
+use crate::goods::Ready;
+use crate::holds::Live;
+use crate::route::Route;
+use crate::till::Offer;
+use crate::{close, metrics, purchase, router};
+
+/// How long the answer to a failed call waits for its credit to be there again, so that it can be repeated at once.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a request is answered with, whatever it is.
+pub(crate) async fn answer(front: &Arc<Front>, visit: &Visit, request: Request<Incoming>) -> Response<Body> {
+    let began = Instant::now();
+    let (head, body) = request.into_parts();
+    let mut body = Some(body);
+    let (name, answer) = match place(front, &head) {
+        Ok(Place::Route(route)) => {
+            let span =
+                tracing::debug_span!("request", route = route.name, method = %head.method, client = %visit.peer.ip);
+            (route.name.as_str(), at_route(front, visit, route, &head, &mut body).instrument(span).await)
+        }
+        Ok(Place::Desk(protocol)) => (protocol.name(), close::answer(front, protocol, &head, &mut body).await),
+        Err(fault) => ("none", Err(fault)),
+    };
+    let answer = answer.unwrap_or_else(Fault::answer);
+    metrics::answered(name, &head.method, answer.status(), began.elapsed());
+    // Who expects `100 Continue` sends nothing before it, and a body that is too large is not read to its end.
+    if let Some(body) = body
+        && !head.headers.contains_key(EXPECT)
+        && answer.status() != StatusCode::PAYLOAD_TOO_LARGE
+    {
+        front.bounds().discard(body).await;
+    }
+    answer
+}
+
+/// Who answers.
+enum Place<'a> {
+    Route(&'a Arc<Route>),
+    /// A protocol's own paths.
+    Desk(&'static dyn Protocol),
+}
+
+fn place<'a>(front: &'a Front, head: &Parts) -> Result<Place<'a>, Fault> {
+    if head.uri.path_and_query().is_some_and(|path| path.as_str().len() > front.limits.uri_bytes) {
+        return Err(Fault::UriTooLong);
+    }
+    if head.method == Method::CONNECT || head.headers.contains_key(http::header::UPGRADE) {
+        return Err(Fault::Upgrade);
+    }
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > front.limits.body_bytes) {
+        return Err(Fault::BodyTooLarge);
+    }
+    let path = router::plain(head.uri.path())?;
+    if let Some(till) = front.tills.iter().find(|till| till.protocol.owns(&path)) {
+        return Ok(Place::Desk(till.protocol));
+    }
+    front.router.find(&path).map(Place::Route).ok_or(Fault::NotFound)
+}
+
+async fn at_route(
+    front: &Arc<Front>,
+    visit: &Visit,
+    route: &Arc<Route>,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+) -> Result<Response<Body>, Fault> {
+    let Some(offer) = &route.offer else {
+        if !route.allows(&head.method) {
+            return Ok(allowing(route, Fault::MethodNotAllowed.answer()));
+        }
+        let upload = body.take().map_or_else(Upload::nothing, |body| front.bounds().forward(body));
+        return route.goods.prepare(head, upload, &visit.peer).await?.call(&route.name).await;
+    };
+    if head.method == Method::OPTIONS {
+        return Ok(allowing(route, Response::new(body::empty())));
+    }
+    if !route.allows(&head.method) {
+        return Ok(allowing(route, Fault::MethodNotAllowed.answer()));
+    }
+    let answer = for_payment(front, visit, route, offer, head, body).await;
+    answer.inspect_err(|fault| metrics::decided(&route.name, "fault", fault.reason()))
+}
+
+fn allowing(route: &Route, mut answer: Response<Body>) -> Response<Body> {
+    if let Ok(methods) = HeaderValue::try_from(route.allow()) {
+        answer.headers_mut().insert(ALLOW, methods);
+    }
+    answer
+}
+
+async fn for_payment(
+    front: &Arc<Front>,
+    visit: &Visit,
+    route: &Arc<Route>,
+    offer: &Offer,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+) -> Result<Response<Body>, Fault> {
+    let payment = match offer.till.protocol.payment(head) {
+        Ok(Some(payment)) => payment,
+        Ok(None) => {
+            metrics::decided(&route.name, "unpaid", "no_payment");
+            return Ok(whole(offer.till.protocol.challenge(&offer.quote(), None)));
+        }
+        Err(malformed) => {
+            metrics::decided(&route.name, "refused", "malformed");
+            return Ok(whole(offer.till.protocol.malformed(&malformed)));
+        }
+    };
+    let channel = offer.till.channel(&payment.opening);
+    let Some(voucher) = offer.till.verify(channel, &payment) else {
+        let why = front.why_not(channel).await?;
+        return refuse(route, offer, &payment, why.as_ref(), None);
+    };
+
+    let id = purchase::request_id(head)?;
+    let (request, upload) = match body.take() {
+        Some(body) if route.stream_requests => (purchase::streamed(head, id), front.bounds().forward(body)),
+        Some(body) => {
+            let bytes = front.bounds().read(body).await?;
+            (purchase::whole(head, id, &bytes), Upload::whole(bytes))
+        }
+        None => (purchase::whole(head, id, &[]), Upload::nothing()),
+    };
+    let ready = route.goods.prepare(head, upload, &visit.peer).await?;
+    let order = Order {
+        deployment: offer.till.name.clone(),
+        voucher,
+        price: offer.price,
+        terms: offer.till.terms,
+        request,
+        settle: route.charge,
+    };
+    match front.newcomers.sell(&front.ledger, order).await? {
+        Ok(receipt) => deliver(front, visit, route, offer, &payment, ready, receipt).await,
+        Err(Refused { refusal, view }) => refuse(route, offer, &payment, Some(&refusal), view.as_ref()),
+    }
+}
+
+/// The answer to a payment that bought nothing. Without a refusal by the rules, it was the signature.
+fn refuse(
+    route: &Route,
+    offer: &Offer,
+    payment: &Payment,
+    refusal: Option<&Refusal>,
+    view: Option<&View>,
+) -> Result<Response<Body>, Fault> {
+    if let Some(fault) = refusal.and_then(Fault::of_refusal) {
+        return Err(fault);
+    }
+    metrics::decided(&route.name, "refused", refusal.map_or("signature", metrics::reason));
+    let reason = refusal.map_or(Reason::Signature, Reason::Rules);
+    let refused = protocols::Refused { payment, reason, view };
+    Ok(whole(offer.till.protocol.challenge(&offer.quote(), Some(&refused))))
+}
+
+/// An answer that a protocol worded.
+pub(crate) fn whole(answer: protocols::Answer) -> Response<Body> {
+    let mut response = Response::new(body::full(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+/// Hands over what was sold, with its receipt.
+async fn deliver(
+    front: &Arc<Front>,
+    visit: &Visit,
+    route: &Arc<Route>,
+    offer: &Offer,
+    payment: &Payment,
+    mut ready: Ready,
+    receipt: Receipt,
+) -> Result<Response<Body>, Fault> {
+    let answer = match receipt.sold {
+        Sold::New { hold, .. } => {
+            metrics::decided(&route.name, "sold", "paid");
+            ready.label(label(payment, &hold));
+            let live = (route.charge == ledger::When::Later).then(|| front.holds.keep(hold));
+            in_its_own_task(front, visit, route, ready, live).await
+        }
+        Sold::Again(_) if route.goods.can_be_served_again() => {
+            metrics::decided(&route.name, "again", "request_id");
+            ready.call(&route.name).await
+        }
+        Sold::Again(_) => Err(Fault::AlreadyPaid),
+    };
+    let mut answer = answer.unwrap_or_else(Fault::answer);
+    answer.headers_mut().extend(offer.till.protocol.receipt(&offer.quote(), &payment.opening, &receipt.view));
+    Ok(answer)
+}
+
+/// What an upstream is told about who paid.
+fn label(payment: &Payment, hold: &Hold) -> HeaderMap {
+    let labels = [
+        ("sluice-payer", payment.opening.payer.to_checksum(None)),
+        ("sluice-channel", hold.channel.to_string()),
+        ("sluice-price", hold.amount.to_string()),
+        ("sluice-request-id", hold.id.to_string()),
+    ];
+    let header = |(name, value): (_, String)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
+    labels.into_iter().filter_map(header).collect()
+}
+
+/// Calls, and settles the hold if there is one (what was charged before stays charged). The client may go; this stays.
+async fn in_its_own_task(
+    front: &Front,
+    visit: &Visit,
+    route: &Arc<Route>,
+    ready: Ready,
+    live: Option<Live>,
+) -> Result<Response<Body>, Fault> {
+    let (reply, answer) = oneshot::channel();
+    let (admitted, route) = (visit.admitted.clone(), route.clone());
+    front.calls.spawn(async move {
+        let outcome = ready.call(&route.name).await.and_then(unless_it_asks_for_payment);
+        let is_worth_it = outcome.as_ref().is_ok_and(|answer| route.charges(answer.status()));
+        // Nobody listens any more when the client went away.
+        let reply = |outcome| drop(reply.send(outcome));
+        let Some(live) = live else { return reply(outcome) };
+        if is_worth_it {
+            reply(outcome);
+            drop(admitted);
+            let price = live.hold().amount;
+            return live.settle(Settlement::Capture(price)).await;
+        }
+        let mut settling = pin!(live.settle(Settlement::Release));
+        let settled = tokio::time::timeout(RELEASE_PATIENCE, &mut settling).await;
+        reply(outcome);
+        drop(admitted);
+        if settled.is_err() {
+            settling.await;
+        }
+    });
+    answer.await.unwrap_or(Err(Fault::Internal))
+}
+
+/// An upstream's own 402, with our headers on it, would make the client pay again and again.
+fn unless_it_asks_for_payment(answer: Response<Body>) -> Result<Response<Body>, Fault> {
+    if answer.status() == StatusCode::PAYMENT_REQUIRED { Err(Fault::UpstreamUnpaid) } else { Ok(answer) }
+}

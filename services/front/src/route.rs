@@ -1,0 +1,98 @@
+//! Something for sale, as configured and ready to be sold.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::Context;
+use http::{Method, StatusCode};
+use ledger::When;
+use runtime::config;
+
+use crate::goods::{Caller, Goods};
+use crate::till::{Offer, Till};
+
+/// A route.
+pub(crate) struct Route {
+    /// In logs and metrics.
+    pub(crate) name: String,
+    pub(crate) goods: Goods,
+    /// What it costs; `None` is free.
+    pub(crate) offer: Option<Offer>,
+    pub(crate) charge: When,
+    charge_below: u16,
+    /// Empty: all.
+    methods: Vec<Method>,
+    pub(crate) stream_requests: bool,
+}
+
+impl Route {
+    pub(crate) fn new(
+        config: &config::Route,
+        tills: &BTreeMap<String, Arc<Till>>,
+        caller: &Arc<Caller>,
+    ) -> anyhow::Result<Route> {
+        let till = match &config.deployment {
+            Some(name) => tills.get(name),
+            None => tills.values().next(),
+        };
+        let offer = if config.price.is_zero() {
+            None
+        } else {
+            let till = till.with_context(|| format!("the route `{}` has no deployment", config.name))?.clone();
+            Some(Offer { till, price: config.price })
+        };
+        let methods = match (&config.goods, config.methods.is_empty()) {
+            (config::Goods::File(_), true) => vec![Method::GET, Method::HEAD],
+            _ => config.methods.clone(),
+        };
+        Ok(Route {
+            name: config.name.clone(),
+            goods: Goods::new(&config.goods, caller),
+            offer,
+            charge: match config.charge {
+                config::Charge::Before => When::Now,
+                config::Charge::After => When::Later,
+            },
+            charge_below: config.charge_below,
+            methods,
+            stream_requests: config.stream_requests,
+        })
+    }
+
+    pub(crate) fn allows(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method)
+    }
+
+    /// Whether an answer with this status is worth the price.
+    pub(crate) fn charges(&self, status: StatusCode) -> bool {
+        status.as_u16() < self.charge_below
+    }
+
+    /// The methods, as an `Allow` header names them.
+    pub(crate) fn allow(&self) -> String {
+        let usual = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let methods = if self.methods.is_empty() { &usual[..] } else { &self.methods[..] };
+        let names = methods.iter().map(Method::as_str).chain(["OPTIONS"]);
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(name: &str) -> Route {
+        let goods = Goods::new(&config::Goods::File("/dev/null".into()), &Caller::for_test());
+        let (methods, charge) = (Vec::new(), When::Now);
+        Route { name: name.to_owned(), goods, offer: None, charge, charge_below: 500, methods, stream_requests: false }
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Route({})", self.name)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Route) -> bool {
+        self.name == other.name
+    }
+}
