@@ -1,0 +1,43 @@
+//! What an operator asks about the watcher.
+
+use contracts::Deployment;
+use evm::Block;
+use ledger::Cursor;
+use metrics::{counter, gauge};
+
+/// Heights and times fit a float exactly up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; neither heights nor seconds reach 2^53")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+pub(crate) fn head(deployment: &Deployment, head: &Block) {
+    gauge!("watcher_head_block", "deployment" => deployment.name.clone()).set(float(head.number));
+    gauge!("watcher_head_timestamp_seconds", "deployment" => deployment.name.clone()).set(float(head.time));
+}
+
+pub(crate) fn cursor(deployment: &Deployment, cursor: &Cursor) {
+    gauge!("watcher_synced_block", "deployment" => deployment.name.clone()).set(float(cursor.block.number));
+    let halted = if cursor.halted.is_some() { 1.0 } else { 0.0 };
+    gauge!("watcher_halted", "deployment" => deployment.name.clone()).set(halted);
+}
+
+pub(crate) fn safe_until(deployment: &Deployment, time: u64) {
+    gauge!("watcher_safe_until_timestamp_seconds", "deployment" => deployment.name.clone()).set(float(time));
+}
+
+pub(crate) fn reorg(deployment: &Deployment) {
+    counter!("watcher_reorgs_total", "deployment" => deployment.name.clone()).increment(1);
+}
+
+pub(crate) fn skipped(deployment: &Deployment) {
+    counter!("watcher_skipped_logs_total", "deployment" => deployment.name.clone()).increment(1);
+}
+
+pub(crate) fn trouble(deployment: &Deployment, label: &'static str) {
+    counter!("watcher_failed_rounds_total", "deployment" => deployment.name.clone(), "reason" => label).increment(1);
+}
+
+pub(crate) fn active(chain_id: u64, active: bool) {
+    gauge!("watcher_active", "chain" => chain_id.to_string()).set(if active { 1.0 } else { 0.0 });
+}

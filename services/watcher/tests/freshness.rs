@@ -1,0 +1,97 @@
+//! Fronts may sell for as long as no close can have settled unseen.
+
+mod common;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use common::book::Book;
+use common::watching::Setup;
+use common::{CHALLENGE_PERIOD, World};
+use testkit::anvil::Options;
+
+/// The configuration's default.
+const BUDGET: i64 = 120;
+
+async fn safe_until(book: &Book) -> Result<i64> {
+    testkit::wait::until("the first sync", Duration::from_secs(10), async || {
+        book.safe_until().await?.context("nothing is safe yet")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_time_moves_with_the_head_and_stops_with_it() -> Result<()> {
+    let world = World::with(1, Options { block_time: Some(1), ..Options::default() }).await?;
+    let book = Book::new().await?;
+    let setup = Setup { rpc_timeout_ms: 500, ..Setup::default() };
+    let watching = setup.watch(&book, &[world.target()])?;
+    let first = safe_until(&book).await?;
+    let later = async || {
+        let now = safe_until(&book).await?;
+        ensure!(now >= first + 2, "{now} is not later than {first}");
+        Ok(now)
+    };
+    testkit::wait::until("the time to move", Duration::from_secs(10), later).await?;
+
+    world.chain.process()?.pause()?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let stalled = safe_until(&book).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(safe_until(&book).await?, stalled);
+    world.chain.process()?.resume()?;
+    let later = async || {
+        ensure!(safe_until(&book).await? > stalled, "still stalled");
+        Ok(())
+    };
+    testkit::wait::until("the time to move again", Duration::from_secs(10), later).await?;
+    watching.stop().await
+}
+
+#[tokio::test]
+async fn the_time_is_the_heads_plus_the_window_less_the_budget() -> Result<()> {
+    let world = World::new(1).await?;
+    let book = Book::new().await?;
+    let setup = Setup { fastest_block_s: 3, ..Setup::default() };
+    let watching = setup.watch(&book, &[world.target()])?;
+    book.caught_up(&world.rpc).await?;
+    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?;
+    let head = i64::try_from(world.rpc.head().await?.time)?;
+    let expected = head.min(now) + 3 * i64::from(CHALLENGE_PERIOD) - BUDGET;
+    let got = safe_until(&book).await?;
+    // The watcher saw the head a moment before we look at the clock.
+    assert!((expected - 20..=expected).contains(&got), "{got}, expected {expected}");
+    watching.stop().await
+}
+
+#[tokio::test]
+async fn while_old_blocks_are_read_nothing_is_safer_than_those_blocks() -> Result<()> {
+    let world = World::new(1).await?;
+    // Twenty days of blocks, the last of them now.
+    let day = 24 * 60 * 60;
+    world.chain.rpc("anvil_mine", serde_json::json!([200, 60])).await?;
+    world.chain.rpc("evm_increaseTime", serde_json::json!([20 * day])).await?;
+    world.chain.mine(30).await?;
+    let book = Book::new().await?;
+    let liar = testkit::liar::Liar::start(&world.chain.url()).await?;
+    let watching = Setup { max_range: 10, ..Setup::default() }.watch(&book, &[(&world.deployment, liar.url())])?;
+    let mut seen = Vec::new();
+    loop {
+        let row: Option<i64> = book
+            .ask(
+                "SELECT (SELECT extract(epoch FROM d.safe_until - c.block_time)::bigint
+                 FROM deployments d JOIN cursors c ON c.deployment = d.id)",
+            )
+            .await?;
+        seen.extend(row);
+        let head = i64::try_from(world.rpc.head().await?.number)?;
+        let block: Option<i64> = book.ask("SELECT (SELECT block FROM cursors)").await?;
+        if block == Some(head) {
+            break;
+        }
+    }
+    let window = i64::from(CHALLENGE_PERIOD) - BUDGET;
+    assert!(seen.len() > 1, "the sync was too fast to watch");
+    assert!(seen.iter().all(|ahead| *ahead <= window), "{seen:?} against {window}");
+    watching.stop().await
+}
