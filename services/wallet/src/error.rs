@@ -1,0 +1,38 @@
+use contracts::ContractError;
+use evm::EvmError;
+use ledger::LedgerError;
+
+/// Why a job made no progress. All of it is tried again later; nothing was done by halves.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WalletError {
+    /// The ledger is away, or somebody else was first.
+    #[error("the ledger did not go along")]
+    Ledger(#[from] LedgerError),
+    /// The node is away, or refuses; or the contract does.
+    #[error("the chain did not go along")]
+    Chain(#[from] EvmError),
+    /// The ledger holds a channel that its contract cannot have.
+    #[error("the contract cannot be told so")]
+    Contract(#[from] ContractError),
+    /// Only an operator can help.
+    #[error("account {account} has {has} wei, and a transaction may cost {needs}")]
+    OutOfGas {
+        /// Ours.
+        account: alloy_primitives::Address,
+        /// Its balance.
+        has: alloy_primitives::U256,
+        /// Gas times the most we pay for it.
+        needs: alloy_primitives::U256,
+    },
+}
+
+/// An error with all its causes, for the log.
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

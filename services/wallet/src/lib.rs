@@ -1,0 +1,92 @@
+//! The only holder of the payee's key: turns jobs of the ledger into signatures and mined transactions.
+//!
+//! ```text
+//! sign       the ledger agrees to the final amount (nothing is sold from here on) → signature → stored → outcome
+//! challenge  planned again → the ledger agrees → simulated → published → journalled → broadcast → … → closed in the ledger
+//! ```
+//!
+//! There is one [`desk::Desk`] a chain. Of several wallets the one with the chain's lease works, the others stand by
+//! ([`active`]). The lease only saves work: what keeps two wallets from doing something twice are the row locks behind
+//! `agree_close`, deterministic signatures, and the journal's UNIQUE nonces. A wallet that dies at any point is
+//! continued from the ledger by itself or another.
+//!
+//! *Invariants:* an amount is agreed to in the ledger before it is signed; a transaction is in the journal before it is
+//! sent, and of two with one nonce only one ever is; a job about money is done when the ledger says so, which only
+//! the watcher makes it say.
+//! *Absent by design:* fee bumping, claims and settlements.
+
+mod active;
+mod challenge;
+mod desk;
+mod error;
+mod jobs;
+mod keys;
+mod metric;
+mod sign;
+mod transactions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use ledger::Ledger;
+use runtime::process::Context;
+use runtime::{Check, Config, Ops, Shutdown};
+use tokio::task::JoinSet;
+
+use desk::Desk;
+
+/// Runs until the shutdown begins.
+///
+/// # Errors
+/// When a key is missing, readable by others or not the payee's; when the ledger is not to be had or not to be trusted.
+pub async fn run(context: Context) -> anyhow::Result<()> {
+    let Context { config, shutdown, metrics } = context;
+    keys::guard_memory().context("cannot keep the key out of core dumps")?;
+    let keys = keys::load(&config)?;
+    let ledger = Ledger::connect(&config.database).await.context("cannot use the ledger")?;
+    let desks = desks(&config, keys, &ledger)?;
+
+    let mut checks = vec![database_check(&ledger)];
+    checks.extend(desks.iter().map(node_check));
+    let (address, ops) = Ops::serve(config.wallet.ops_listen, metrics, checks, shutdown.clone())
+        .await
+        .with_context(|| format!("wallet.ops_listen: cannot listen on {}", config.wallet.ops_listen))?;
+    ops.started();
+    tracing::info!(%address, chains = desks.len(), "the wallet is running");
+    work(desks, &shutdown).await
+}
+
+/// One desk a chain, with all deployments on it.
+fn desks(config: &Config, keys: Vec<keys::Purse>, ledger: &Ledger) -> anyhow::Result<Vec<Arc<Desk>>> {
+    let mut chains: BTreeMap<u64, Vec<keys::Purse>> = BTreeMap::new();
+    for purse in keys {
+        chains.entry(purse.deployment.chain_id).or_default().push(purse);
+    }
+    let desk = |(chain_id, purses)| Desk::new(config, ledger.clone(), chain_id, purses).map(Arc::new);
+    chains.into_iter().map(desk).collect()
+}
+
+async fn work(desks: Vec<Arc<Desk>>, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let mut running: JoinSet<()> = desks.into_iter().map(|desk| active::run(desk, shutdown.clone())).collect();
+    while let Some(ended) = running.join_next().await {
+        ended.context("a chain's desk failed")?;
+    }
+    Ok(())
+}
+
+fn database_check(ledger: &Ledger) -> Check {
+    let ledger = ledger.clone();
+    Check::required("database", move || {
+        let ledger = ledger.clone();
+        async move { ledger.healthy().await.map_err(|error| error.to_string()) }
+    })
+}
+
+fn node_check(desk: &Arc<Desk>) -> Check {
+    let desk = desk.clone();
+    Check::informative("node", move || {
+        let desk = desk.clone();
+        async move { desk.rpc.head().await.map(drop).map_err(|error| format!("chain {}: {error}", desk.chain_id)) }
+    })
+}

@@ -1,0 +1,10 @@
+//! The program `wallet`: see the library beside it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::process::run(
+        "Signs closings and answers dishonest closes: the only holder of the payee's key.",
+        wallet::run,
+    )
+}
