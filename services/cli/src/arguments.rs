@@ -1,0 +1,80 @@
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::report::{self, Report};
+use crate::{account, channel, config, contract, doctor, key, migrate, pay};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line makes no sense
+  3  refused by one of your limits; nothing was paid
+  4  refused by the server
+  5  the chain (or its node) was not reached
+
+A payer needs a node, a chain id, a key and limits, from options, the environment or a file:
+  export SLUICE_RPC=http://127.0.0.1:8545 SLUICE_CHAIN_ID=61 SLUICE_KEY_FILE=payer.key
+  sluice pay --max-price 10 --max-deposit 100 --contract 0x… http://127.0.0.1:8080/file.txt";
+
+/// Pays for HTTP requests through payment channels, and looks after them.
+#[derive(Parser)]
+#[command(name = "sluice", version, after_help = AFTER_HELP, max_term_width = 110)]
+struct Arguments {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send a request and pay what it costs.
+    Pay(Box<pay::Arguments>),
+    /// Open, top up, close, settle and list payment channels.
+    #[command(subcommand)]
+    Channel(channel::Command),
+    /// Show the payer's address and what it holds.
+    Account(account::Arguments),
+    /// Make keys.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Deploy and check contracts.
+    #[command(subcommand)]
+    Contract(contract::Command),
+    /// Check a cluster's configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Find out why a channel is not accepted.
+    Doctor(doctor::Arguments),
+    /// Bring a cluster's database up to date.
+    Migrate(migrate::Arguments),
+}
+
+/// Runs the command that the command line names.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    report::start_logging();
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(dispatch(arguments.command)));
+    report::finish(result, arguments.json)
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<Report> {
+    match command {
+        Command::Pay(arguments) => pay::run(*arguments).await,
+        Command::Channel(command) => channel::run(command).await,
+        Command::Account(arguments) => account::run(arguments).await,
+        Command::Key(command) => key::run(&command),
+        Command::Contract(command) => contract::run(command).await,
+        Command::Config(command) => config::run(&command),
+        Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+    }
+}

@@ -1,0 +1,20 @@
+//! `sluice`: pays for requests, looks after channels and accounts, and helps who runs a cluster.
+
+use std::process::ExitCode;
+
+mod account;
+mod arguments;
+mod channel;
+mod config;
+mod contract;
+mod database;
+mod doctor;
+mod key;
+mod migrate;
+mod pay;
+mod payer_arguments;
+mod report;
+
+fn main() -> ExitCode {
+    arguments::run()
+}
