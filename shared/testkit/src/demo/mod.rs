@@ -1,0 +1,164 @@
+//! The main job, shown: a payer opens a channel and makes a few hundred paid requests through the load balancer, a front
+//! is killed half-way, the channel is closed, and everybody's books agree to the unit.
+
+mod books;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{U256, aliases::U192, hex};
+use anyhow::{Context, Result, ensure};
+use channel::{Amount, Key};
+use payer::{Allowed, Channel, Deposits, Limits, Patience, Payer, Settings};
+use protocols::raiden as header;
+
+use self::books::Books;
+use self::table::Table;
+use crate::anvil::KEYS;
+use crate::cluster::{self, Cluster, Options, PAYER};
+use crate::{http as local, wait};
+
+/// How many requests are paid.
+const REQUESTS: usize = 320;
+/// How many are asked without paying, and how many with a voucher that was used before.
+const UNPAID: usize = 10;
+/// What the channel is opened with.
+const DEPOSIT: Amount = Amount::new(5_000);
+/// How often a request that got no answer is repeated; it is paid once.
+const RETRIES: u32 = 5;
+/// How long the cluster may take to see the end of the channel.
+const SEEN: Duration = Duration::from_secs(20);
+
+const FILE: &str = "/file.txt";
+const TEAPOT: &str = "/teapot.txt";
+const PAGE: &str = "/page";
+const FAIL: &str = "/fail";
+
+/// Runs it and prints what happened; false when something does not add up. `keep` leaves the cluster running.
+pub async fn run(keep: bool) -> Result<bool> {
+    let start = Instant::now();
+    let say = |what: &str| println!("{:>5.1} s  {what}", start.elapsed().as_secs_f64());
+    say("starting PostgreSQL, a chain, contracts, an upstream, a watcher, a wallet, two fronts and HAProxy");
+    let mut cluster = cluster::up(Options::default()).await?;
+    let before = Books::read(&cluster).await?;
+    let mut table = Table::default();
+
+    say("opening a channel; each request is paid with a voucher from then on");
+    let (key, payer) = payer(&cluster).await?;
+    for number in 0..REQUESTS {
+        if number == REQUESTS / 2 {
+            say(&format!("{number} requests are paid; killing one of the two fronts while the next is under way"));
+            let victim = &mut cluster.fronts[0];
+            let url = cluster.balancer.as_ref().context("the load balancer is gone")?.url();
+            let (paid, killed) = tokio::join!(pay(&payer, &url, path_of(number), &mut table), async { victim.kill9() });
+            paid?;
+            killed?;
+        } else {
+            pay(&payer, &cluster.url(), path_of(number), &mut table).await?;
+        }
+    }
+
+    say("asking without paying, and with a voucher that was used before");
+    let channel = payer.channels().await.pop().context("the payer remembers no channel")?;
+    for _ in 0..UNPAID {
+        ask_unpaid(&cluster, &mut table).await?;
+        ask_with_used_voucher(&cluster, &key, &channel, &mut table).await?;
+    }
+
+    say("closing the channel with the receiver's consent");
+    let ended = payer.close(&channel.key, None).await.context("the channel cannot be closed")?;
+    let after = settled(&cluster).await?;
+    say("done\n");
+
+    println!("{table}");
+    let mut sums = before.compare(&after);
+    sums.push(("all receipts together", U256::from(table.paid().units())));
+    sums.push(("the closing signature", U256::from(ended.balance.units())));
+    let agree = sums.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    println!("What was paid, in base units of the token, as told by");
+    for (by, amount) in sums {
+        println!("    {by:<42} {amount:>8}");
+    }
+    println!("{}\n", if agree { "They agree." } else { "THEY DO NOT AGREE." });
+
+    if keep {
+        cluster.fronts[0].start_again()?;
+        cluster.fronts[0].ready().await?;
+        println!("{}\nIt stays until `cargo xtask down`.", cluster.addresses());
+        cluster.keep()?;
+    } else {
+        cluster.stop().await?;
+        println!("{:.1} s in all; nothing is left running.", start.elapsed().as_secs_f64());
+    }
+    Ok(agree)
+}
+
+/// Mostly the file. The ones around the middle are files too: a file is charged in the commit that precedes its answer,
+/// while a call's charge may still be on its way when the front is killed, and is then the payee's loss.
+fn path_of(number: usize) -> &'static str {
+    match number % 32 {
+        7 => FAIL,
+        n if n % 8 == 2 || n % 8 == 5 => PAGE,
+        n if n % 8 == 4 => TEAPOT,
+        _ => FILE,
+    }
+}
+
+async fn payer(cluster: &Cluster) -> Result<(Key, Payer)> {
+    let key = Key::from_bytes(&hex::decode_to_array(KEYS[PAYER])?).context("no key")?;
+    let mut settings = Settings::new(cluster.chain.url(), cluster.chain.chain_id(), cluster.dir().join("payer"));
+    settings.limits = Limits {
+        max_price: Amount::new(10),
+        max_deposit: DEPOSIT,
+        contracts: Allowed::These(vec![cluster.contracts.channels]),
+        ..Limits::default()
+    };
+    settings.deposits = Deposits { open: Some(DEPOSIT), top_up: None };
+    settings.patience = Patience { poll: Duration::from_millis(100), ..Patience::default() };
+    Ok((key.clone(), Payer::new(settings, key).await?))
+}
+
+async fn pay(payer: &Payer, url: &str, path: &'static str, table: &mut Table) -> Result<()> {
+    let request = http::Request::get(format!("{url}{path}")).body(bytes::Bytes::new())?;
+    let options = payer::Options { retries: if path == FAIL { 0 } else { RETRIES }, ..payer::Options::default() };
+    let start = Instant::now();
+    let answer = payer.pay(request, options).await.with_context(|| format!("{path} cannot be paid"))?;
+    let (status, receipt) = (answer.response.status().as_u16(), answer.receipt);
+    answer.response.bytes().await?;
+    table.paid_request(path, status, &receipt, start.elapsed());
+    Ok(())
+}
+
+async fn ask_unpaid(cluster: &Cluster, table: &mut Table) -> Result<()> {
+    let answer = local::client()?.get(format!("{}{FILE}", cluster.url())).send().await?;
+    table.refused("/file.txt, unpaid", answer.status().as_u16());
+    Ok(())
+}
+
+/// The first voucher of the channel once more: anyone who saw it could send it.
+async fn ask_with_used_voucher(cluster: &Cluster, key: &Key, channel: &Channel, table: &mut Table) -> Result<()> {
+    let (name, balance) = (channel.key, U192::from(10));
+    let digest = contracts::raiden::balance_proof_digest(name.contract, name.receiver, name.open_block, balance);
+    let answer = local::client()?
+        .get(format!("{}{FILE}", cluster.url()))
+        .header(header::CONTRACT, name.contract.to_string())
+        .header(header::RECEIVER, name.receiver.to_string())
+        .header(header::SENDER, key.address().to_string())
+        .header(header::OPEN_BLOCK, name.open_block)
+        .header(header::BALANCE, balance.to_string())
+        .header(header::SIGNATURE, hex::encode_prefixed(key.sign(digest).as_bytes()))
+        .send()
+        .await?;
+    table.refused("/file.txt, old voucher", answer.status().as_u16());
+    Ok(())
+}
+
+/// The books once the watcher has seen the settlement.
+async fn settled(cluster: &Cluster) -> Result<Books> {
+    wait::until("the ledger to hear of the settlement", SEEN, async || {
+        let books = Books::read(cluster).await?;
+        ensure!(books.open_channels == 0, "a channel is still open");
+        Ok(books)
+    })
+    .await
+}

@@ -1,0 +1,54 @@
+//! A server's own directory: gone with the server, kept (and named) when the test failed.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::paths;
+
+/// A directory under [`paths::data_dir`].
+#[derive(Debug)]
+pub struct Scratch {
+    dir: Option<TempDir>,
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// A new, empty directory whose name begins with `name`.
+    pub fn new(name: &str) -> Result<Self> {
+        let home = paths::data_dir()?;
+        let dir = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(&home);
+        let dir = dir.with_context(|| format!("cannot create a directory in {}", home.display()))?;
+        let path = dir.path().to_path_buf();
+        Ok(Self { dir: Some(dir), path })
+    }
+
+    /// An existing directory that outlives us.
+    pub fn lasting(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self { dir: None, path: path.to_path_buf() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves it on disk.
+    pub fn keep(&mut self) {
+        if let Some(dir) = self.dir.take() {
+            self.path = dir.keep();
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if thread::panicking() && self.dir.is_some() {
+            self.keep();
+            eprintln!("kept for a look: {}", self.path.display());
+        }
+    }
+}

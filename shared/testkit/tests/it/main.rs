@@ -1,0 +1,10 @@
+//! The servers do what tests rely on them to do.
+
+mod anvil;
+mod cut;
+mod haproxy;
+mod liar;
+mod postgres;
+mod process;
+mod python;
+mod upstream;
