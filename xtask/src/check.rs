@@ -1,0 +1,65 @@
+//! `cargo xtask check`: everything about the code that needs no server. Each step counts as one.
+
+mod deny;
+mod layers;
+mod migrations;
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::tally::Tally;
+use crate::{paths, run, setup};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 7] = [
+    ("check: format", format),
+    ("check: lints (clippy, warnings are errors)", clippy),
+    ("check: documentation builds without warnings", docs),
+    ("check: licences, bans and sources (cargo-deny)", deny::check),
+    ("check: the pure crates stay pure", layers::check),
+    ("check: the contract artefacts come from the sources", artefacts),
+    ("check: migrations are only ever added", migrations::check),
+];
+
+/// Runs every step, also after one has failed.
+pub(crate) fn run() -> Result<Tally> {
+    setup::run(&setup::CHECK)?;
+    let mut tally = Tally::default();
+    let mut failed = Vec::new();
+    for (what, step) in STEPS {
+        match run::step(what, step) {
+            Ok(()) => tally += Tally::success(),
+            Err(error) => {
+                eprintln!("    {error:#}");
+                tally += Tally::failure();
+                failed.push(what);
+            }
+        }
+    }
+    for what in failed {
+        println!("FAILED  {what}");
+    }
+    Ok(tally)
+}
+
+fn format() -> Result<()> {
+    run::shown(run::cargo()?.args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    run::shown(run::cargo()?.args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+}
+
+fn docs() -> Result<()> {
+    let flags = "-D warnings";
+    run::shown(run::cargo()?.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", flags))
+}
+
+/// Compiles the Solidity sources with the pinned compiler and compares with what is committed.
+fn artefacts() -> Result<()> {
+    let modules = paths::tools()?.join("contracts/node_modules");
+    let mut node = Command::new("node");
+    run::shown(node.args(["contracts/build.mjs", "--check"]).env("NODE_PATH", modules).current_dir(paths::root()))
+}

@@ -1,0 +1,87 @@
+//! `cargo xtask setup`: what the tests and the demo need and cargo does not bring.
+//!
+//! Everything but Debian packages goes under `target/tools`, each thing with a stamp that names its version: what is
+//! there in the right version is not touched again, so that a second run takes no time. Proxies and certificate
+//! bundles are whatever the environment tells apt, npm and pip.
+
+mod debian;
+mod npm;
+mod python;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::paths;
+
+/// Something to have on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tool {
+    /// The ledger's database server.
+    Postgres,
+    /// The load balancer in front of the fronts.
+    Haproxy,
+    /// Runs npm's packages and the contract build.
+    Node,
+    /// The development chain.
+    Anvil,
+    /// The Solidity compiler.
+    Solc,
+    /// The original µRaiden client of 2018, against which ours is tested.
+    RaidenClient,
+}
+
+/// What a running cluster needs.
+pub(crate) const CLUSTER: [Tool; 4] = [Tool::Postgres, Tool::Haproxy, Tool::Node, Tool::Anvil];
+/// What `check` needs.
+pub(crate) const CHECK: [Tool; 2] = [Tool::Node, Tool::Solc];
+/// What the tests need: everything.
+pub(crate) const ALL: [Tool; 6] =
+    [Tool::Postgres, Tool::Haproxy, Tool::Node, Tool::Anvil, Tool::Solc, Tool::RaidenClient];
+
+/// Makes sure of these tools, installing what is missing; the order matters, npm before its packages.
+pub(crate) fn run(tools: &[Tool]) -> Result<()> {
+    let _one_at_a_time = lock()?;
+    debian::ensure(tools)?;
+    for tool in tools {
+        match tool {
+            Tool::Postgres | Tool::Haproxy | Tool::Node => {} // programs of the system, just ensured
+            Tool::Anvil => npm::anvil()?,
+            Tool::Solc => npm::solc()?,
+            Tool::RaidenClient => python::raiden_client()?,
+        }
+    }
+    Ok(())
+}
+
+/// Two set-ups at once would trample on each other's half-done installs.
+fn lock() -> Result<File> {
+    let tools = paths::tools()?;
+    fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
+    let lock = File::create(tools.join(".lock"))?;
+    if lock.try_lock().is_err() {
+        println!("==> waiting for another set-up in {}", tools.display());
+        lock.lock().context("cannot lock the tools directory")?;
+    }
+    Ok(lock)
+}
+
+/// Whether `dir` holds exactly this version, as its stamp says.
+fn is_installed(dir: &Path, version: &str) -> bool {
+    fs::read_to_string(dir.join(".version")).is_ok_and(|stamp| stamp == version)
+}
+
+/// Written last, so that an interrupted install is done again.
+fn stamp(dir: &Path, version: &str) -> Result<()> {
+    let file = dir.join(".version");
+    fs::write(&file, version).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// An empty directory for a fresh install.
+fn emptied(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}

@@ -1,0 +1,60 @@
+//! Programs that come as npm packages. Install scripts never run.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{emptied, is_installed, stamp};
+use crate::{paths, run};
+
+/// Named with its platform: npm before version 10 skips the optional package that `@foundry-rs/anvil` would pull in.
+const ANVIL: &str = "@foundry-rs/anvil-linux-amd64@1.7.1";
+
+/// The development chain, at `tools/anvil/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil`.
+pub(super) fn anvil() -> Result<()> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let there = paths::on_path("anvil").is_some();
+        ensure!(there, "{ANVIL} is for Linux on x86-64; on another machine put an `anvil` of that version on PATH");
+        return Ok(());
+    }
+    let dir = paths::tools()?.join("anvil");
+    if is_installed(&dir, ANVIL) {
+        return Ok(());
+    }
+    run::step(&format!("install the development chain: {ANVIL}"), || {
+        emptied(&dir)?;
+        fs::write(dir.join("package.json"), "{\"private\": true}\n")?;
+        run::logged(npm().args(["install", "--no-save", ANVIL]).current_dir(&dir), "anvil")?;
+        stamp(&dir, ANVIL)
+    })
+}
+
+/// The Solidity compiler that `contracts/package-lock.json` pins, at `tools/contracts/node_modules`.
+pub(super) fn solc() -> Result<()> {
+    let contracts = paths::root().join("contracts");
+    let files = ["package.json", "package-lock.json"];
+    let mut version = String::new();
+    for file in files {
+        let file = contracts.join(file);
+        version += &fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let dir = paths::tools()?.join("contracts");
+    if is_installed(&dir, &version) {
+        return Ok(());
+    }
+    run::step("install the Solidity compiler that contracts/package-lock.json pins", || {
+        emptied(&dir)?;
+        for file in files {
+            fs::copy(contracts.join(file), dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
+        }
+        run::logged(npm().arg("ci").current_dir(&dir), "solc")?;
+        stamp(&dir, &version)
+    })
+}
+
+fn npm() -> Command {
+    let mut command = Command::new("npm");
+    command.args(["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
+    command
+}
