@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::json;
 
 use crate::report::{Report, Usage};
@@ -10,6 +10,7 @@ use crate::report::{Report, Usage};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a new key and store it, mode 0600. An existing file is never overwritten.
+    #[command(group = ArgGroup::new("how").required(true).args(["password_file", "raw"]))]
     #[command(after_help = "\
 Examples:
   sluice key new --password-file password payer.json     a keystore (version 3 JSON)
@@ -18,24 +19,24 @@ Examples:
         /// The file to make.
         file: PathBuf,
         /// Encrypt it with the first line of this file (mode 0600).
-        #[arg(long, env = "SLUICE_PASSWORD_FILE", value_name = "FILE", required_unless_present = "raw")]
+        #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
         /// Store it as hex, not encrypted.
-        #[arg(long, conflicts_with = "password_file")]
+        #[arg(long)]
         raw: bool,
     },
 }
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<Report> {
-    let Command::New { file, password_file, raw } = command;
+    let Command::New { file, password_file, .. } = command;
     let password = match password_file {
-        Some(path) if !raw => {
+        Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             let password = text.lines().next().unwrap_or_default().to_owned();
             ensure!(!password.is_empty(), Usage(format!("the first line of {} is empty", path.display())));
             Some(password)
         }
-        _ => None,
+        None => None,
     };
     let key = evm::keyfile::create(file, password.as_deref())?;
     let address = key.address();

@@ -19,7 +19,7 @@ use crate::report::Usage;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Payer")]
 pub(crate) struct PayerArguments {
-    /// A TOML file with these settings: rpc, chain_id, key_file, password_file, state, from_block, funding, [limits], [deposits].
+    /// A TOML file with these settings: rpc, chain_id, key_file, password_file, state, from_block, funding, and the tables limits and deposits.
     #[arg(long, env = "SLUICE_PAYER", value_name = "FILE")]
     payer: Option<PathBuf>,
     /// A JSON-RPC node of the chain.

@@ -134,7 +134,8 @@ impl Inner {
             || PayerError::Channel(format!("where to ask about {} is not known: name the server", channel.key));
         let api = api.or(channel.api.as_deref()).ok_or_else(unknown)?;
         let api = reqwest::Url::parse(api).map_err(|_| PayerError::BadRequest(format!("{api} is no URL")))?;
-        let least = channel.balance.saturating_sub(channel.unserved);
+        // The least first: what is in doubt or was never answered may not have been sold.
+        let least = channel.acknowledged.saturating_sub(channel.unserved);
         let mut candidates = vec![least, channel.acknowledged, channel.balance];
         candidates.dedup();
         let mut answer = String::new();
@@ -148,8 +149,11 @@ impl Inner {
                 Err(words) => answer = words,
             }
         }
-        let alone = format!("`sluice channel close --alone {}`", channel.key);
-        Err(PayerError::refused(format!("it does not agree to close ({answer}); to close alone: {alone}")))
+        let hint = match channel.in_doubt && channel.host.is_none() {
+            true => format!("what was paid is not known: `sluice channel close {} --ask URL` learns it", channel.key),
+            false => format!("to close alone: `sluice channel close {} --alone`", channel.key),
+        };
+        Err(PayerError::refused(format!("it does not agree to close ({answer}); {hint}")))
     }
 
     /// Asks for the consent to `balance`: it, or the server's words of refusal.

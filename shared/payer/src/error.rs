@@ -35,7 +35,9 @@ pub enum PayerError {
     },
 
     /// The voucher left, and no answer came. Whether it was taken shows at the next request.
-    #[error("no answer came after a voucher of {balance} was sent; asking again may pay again (see --idempotency-key)")]
+    #[error(
+        "no answer came after a voucher of {balance} was sent; asking again may pay again, unless the request has an Idempotency-Key"
+    )]
     AnswerLost {
         /// The cumulative amount that was sent.
         balance: Amount,

@@ -279,3 +279,63 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Allowed<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN: Amount = Amount::new(10);
+
+    #[test]
+    fn a_new_day_begins_at_zero_and_a_clock_set_back_begins_nothing() {
+        let mut spending = Spending::default().on(100);
+        spending.add("a", TEN);
+        assert_eq!(spending.clone().on(101).total, Amount::ZERO);
+        assert_eq!(spending.clone().on(99), spending);
+    }
+
+    #[test]
+    fn hosts_beyond_those_told_apart_share_one_counter() {
+        let mut spending = Spending::default();
+        for n in 0..HOSTS_MAX + 2 {
+            spending.add(&format!("host{n}"), TEN);
+        }
+        assert_eq!(spending.hosts.len(), HOSTS_MAX + 1);
+        assert_eq!(spending.at("one more"), Amount::new(20));
+        assert_eq!(spending.at("host1"), TEN);
+    }
+
+    #[test]
+    fn what_was_never_taken_counts_no_more() {
+        let mut spending = Spending::default();
+        spending.add("a", TEN);
+        spending.take_back("a", TEN);
+        assert_eq!((spending.total, spending.at("a")), (Amount::ZERO, Amount::ZERO));
+        spending.take_back("a", TEN);
+        assert_eq!(spending.total, Amount::ZERO);
+    }
+
+    #[test]
+    fn the_first_amount_over_a_limit_is_refused() {
+        let limits = Limits { max_price: TEN, max_per_host_per_day: Some(Amount::new(15)), ..Limits::default() };
+        assert_eq!(limits.check_price(TEN), Ok(()));
+        let over = limits.check_price(Amount::new(11)).expect_err("it is over");
+        assert_eq!(over.to_string(), "the request costs 11, over the limit max_price = 10");
+        let mut spending = Spending::default();
+        spending.add("a", TEN);
+        assert_eq!(limits.check_day(&spending, "a", Amount::new(5)), Ok(()));
+        assert_eq!(
+            limits.check_day(&spending, "a", Amount::new(6)).map_err(|o| o.limit()),
+            Err("max_per_host_per_day")
+        );
+        assert_eq!(limits.check_day(&spending, "b", TEN), Ok(()));
+    }
+
+    #[test]
+    fn a_list_is_any_or_a_list() {
+        let read = |json: &str| serde_json::from_str::<Allowed<u64>>(json);
+        assert_eq!(read("\"any\"").ok(), Some(Allowed::Any));
+        assert_eq!(read("[1]").ok(), Some(Allowed::These(vec![1])));
+        assert!(read("\"all\"").is_err());
+    }
+}

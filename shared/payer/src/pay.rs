@@ -107,7 +107,7 @@ impl Inner {
             if response.status() == StatusCode::PAYMENT_REQUIRED {
                 return Ok(Ok(rdn::challenge(response.headers())?.offer));
             }
-            if self.shall_repeat(call, &response).await {
+            if self.shall_repeat(call, &response, false).await {
                 continue;
             }
             let receipt = Receipt { exchanges: call.exchanges, ..Receipt::default() };
@@ -128,10 +128,14 @@ impl Inner {
             self.refused(call, &voucher, &challenge, response.headers()).await?;
             return Ok(Next::Again(challenge.offer));
         }
-        if self.shall_repeat(call, &response).await {
+        // With this balance shown, even an answer that looks like a refusal is what was bought.
+        let held = rdn::held(response.headers(), voucher.payer, &voucher.channel);
+        let shown = matches!(held, Ok(Some(held)) if held.balance == voucher.balance);
+        let is_busy = response.status() == StatusCode::CONFLICT && !shown;
+        if self.shall_repeat(call, &response, is_busy).await {
             return Ok(Next::Again(offer));
         }
-        self.served(call, offer, &voucher, response).await.map(|answer| Next::Done(Box::new(answer)))
+        self.served(call, offer, &voucher, response, shown).await.map(|answer| Next::Done(Box::new(answer)))
     }
 
     /// One request is paid to one receiver. What was signed on another channel could be claimed beside it.
@@ -234,10 +238,11 @@ impl Inner {
         Err(PayerError::Unreachable { host: call.host.clone(), source })
     }
 
-    /// Whether to send the same again: a busy server says when, and the caller may have allowed retries of failures.
-    async fn shall_repeat(&self, call: &mut Call, response: &Response) -> bool {
+    /// Whether to send the same again: a busy server says when (a 409 that sold nothing may also be one: the first try of
+    /// the same request is still in flight), and the caller may have allowed retries of failures.
+    async fn shall_repeat(&self, call: &mut Call, response: &Response, is_busy: bool) -> bool {
         let status = response.status();
-        if status == StatusCode::SERVICE_UNAVAILABLE
+        if (is_busy || status == StatusCode::SERVICE_UNAVAILABLE)
             && let Some(after) = retry_after(response)
             && call.come_back(&self.settings.patience, after).await
         {
@@ -254,10 +259,9 @@ impl Inner {
         offer: Offer,
         voucher: &Voucher,
         response: Response,
+        shown: bool,
     ) -> Result<Answer, PayerError> {
         let (status, key, balance) = (response.status(), voucher.channel, voucher.balance);
-        let held = rdn::held(response.headers(), voucher.payer, &key);
-        let shown = matches!(held, Ok(Some(held)) if held.balance == balance);
         // 409 is how the dialect calls a payment nonsense; a failed call's voucher is tried again with the next request.
         let taken = if status == StatusCode::CONFLICT { shown } else { !status.is_server_error() };
         let (price, resource) = (offer.price, call.resource.clone());

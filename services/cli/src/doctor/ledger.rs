@@ -107,9 +107,6 @@ async fn watcher(
 fn judge(channel: &Channel, epoch: &Epoch, seen: Option<&Seen>) -> Finding {
     let facts = &channel.facts;
     let bad = |says: String, next: &str| Finding::bad("ledger", says, next);
-    if let Some(agreed) = channel.agreed_close {
-        return bad(format!("a close at {agreed} was agreed: nothing is sold any more"), "`sluice channel close`");
-    }
     match facts.status {
         Status::Absent => return bad("its opening is on no block of the chain (any more)".to_owned(), "pay again"),
         Status::Closed => return bad("settled".to_owned(), "pay again: another channel is opened"),
@@ -117,6 +114,9 @@ fn judge(channel: &Channel, epoch: &Epoch, seen: Option<&Seen>) -> Finding {
             return bad(format!("the payer asked to close at {requested}"), "settle it, or wait for the challenge");
         }
         Status::Open => {}
+    }
+    if let Some(agreed) = channel.agreed_close {
+        return bad(format!("a close at {agreed} was agreed: nothing is sold any more"), "`sluice channel close`");
     }
     if !facts.confirmed {
         let head = seen.map_or_else(String::new, |seen| format!(" (the head is {})", seen.head));
