@@ -52,9 +52,11 @@ fn clippy() -> Result<()> {
     run::shown(run::cargo()?.args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
 }
 
+/// With the private items, because the docs are for those who work here; so docs may link to them.
 fn docs() -> Result<()> {
-    let flags = "-D warnings";
-    run::shown(run::cargo()?.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", flags))
+    let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+    let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
+    run::shown(run::cargo()?.args(doc).env("RUSTDOCFLAGS", flags))
 }
 
 /// Compiles the Solidity sources with the pinned compiler and compares with what is committed.

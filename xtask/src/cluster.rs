@@ -1,6 +1,6 @@
 //! `up`, `demo`, `down`: set up, build the programs, and hand over to testkit's `cluster`.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
@@ -36,10 +36,7 @@ fn prepare() -> Result<()> {
 
 fn start(args: &[&str]) -> Result<ExitCode> {
     let program = paths::target()?.join("debug/cluster");
-    let status = Command::new(&program)
-        .args(args)
-        .current_dir(paths::root())
-        .status()
-        .with_context(|| format!("cannot start {}", program.display()))?;
+    let status =
+        run::at_home(&program).args(args).status().with_context(|| format!("cannot start {}", program.display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,7 @@
 //! Running other programs: shown, or quietly into a log with a sign of life.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -74,9 +76,20 @@ pub(crate) fn logged(command: &mut Command, name: &str) -> Result<()> {
 
 /// Cargo at the root of the clone, building into the directory this program was built into.
 pub(crate) fn cargo() -> Result<Command> {
-    let mut command = Command::new("cargo");
-    command.current_dir(paths::root()).env("CARGO_TARGET_DIR", paths::target()?);
+    let mut command = at_home("cargo");
+    command.env("CARGO_TARGET_DIR", paths::target()?);
     Ok(command)
+}
+
+/// A program at the root of the clone that talks to servers on this machine without the user's proxy.
+pub(crate) fn at_home(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(paths::root());
+    for name in ["NO_PROXY", "no_proxy"] {
+        let others = env::var(name).unwrap_or_default();
+        command.env(name, format!("127.0.0.1,localhost,{others}").trim_end_matches(','));
+    }
+    command
 }
 
 /// What a command prints on standard output, trimmed.

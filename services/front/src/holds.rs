@@ -53,10 +53,20 @@ impl Holds {
 
     /// Renews this front's holds and sweeps up everybody's expired ones, until it is dropped.
     pub(crate) async fn care(self) {
+        let (renewer, sweeper, keeper) = (self.clone(), self.ledger.clone(), self.ledger);
         tokio::join!(
-            every(self.renew_every, "renew", async || self.renew().await),
-            every(SWEEP, "sweep", async || self.ledger.release_expired().await.map(|_| ())),
-            every(MAINTAIN, "maintain", async || self.ledger.maintain().await),
+            every(renewer.renew_every, "renew", || {
+                let holds = renewer.clone();
+                async move { holds.renew().await }
+            }),
+            every(SWEEP, "sweep", || {
+                let ledger = sweeper.clone();
+                async move { ledger.release_expired().await.map(|_| ()) }
+            }),
+            every(MAINTAIN, "maintain", || {
+                let ledger = keeper.clone();
+                async move { ledger.maintain().await }
+            }),
         );
     }
 
@@ -67,7 +77,10 @@ impl Holds {
 }
 
 /// Acts again and again. What fails is tried at the next turn.
-async fn every(period: Duration, what: &'static str, act: impl AsyncFn() -> Result<(), LedgerError>) {
+async fn every<F>(period: Duration, what: &'static str, act: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), LedgerError>>,
+{
     let mut turns = tokio::time::interval(period);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

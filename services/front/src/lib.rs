@@ -2,15 +2,15 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | [`paywall`] | a paid request, from head to receipt |
-//! | [`router`], [`route`], [`till`] | what is for sale, at what price, and where it is paid |
-//! | [`purchase`] | what makes two requests the same |
-//! | [`goods`] | a file, an upstream |
-//! | [`holds`] | reserved amounts: renewed, captured, released |
-//! | [`unknown`], [`close`] | what the background is asked for: a look at the chain, a closing signature |
-//! | [`fault`] | answers that are nobody's payment |
-//! | [`server`], [`stream`], [`forwarded`], [`headers`], [`body`] | connections, who is asking, what crosses the house |
-//! | [`front`], [`metrics`] | what it all consists of, what an operator sees of it |
+//! | `paywall` | a paid request, from head to receipt |
+//! | `router`, `route`, `till` | what is for sale, at what price, and where it is paid |
+//! | `purchase` | what makes two requests the same |
+//! | `goods` | a file, an upstream |
+//! | `holds` | reserved amounts: renewed, captured, released |
+//! | `unknown`, `close` | what the background is asked for: a look at the chain, a closing signature |
+//! | `fault` | answers that are nobody's payment |
+//! | `server`, `stream`, `forwarded`, `headers`, `body` | connections, who is asking, what crosses the house |
+//! | `front`, `metrics` | what it all consists of, what an operator sees of it |
 //!
 //! *Absent by design:* RPC, AMQP, and keys. A front needs PostgreSQL, and nothing else to answer.
 

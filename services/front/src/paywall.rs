@@ -103,19 +103,16 @@ async fn at_route(
     head: &Parts,
     body: &mut Option<Incoming>,
 ) -> Result<Response<Body>, Fault> {
-    let Some(offer) = &route.offer else {
-        if !route.allows(&head.method) {
-            return Ok(allowing(route, Fault::MethodNotAllowed.answer()));
-        }
-        let upload = body.take().map_or_else(Upload::nothing, |body| front.bounds().forward(body));
-        return route.goods.prepare(head, upload, &visit.peer).await?.call(&route.name).await;
-    };
-    if head.method == Method::OPTIONS {
+    if route.offer.is_some() && head.method == Method::OPTIONS {
         return Ok(allowing(route, Response::new(body::empty())));
     }
     if !route.allows(&head.method) {
         return Ok(allowing(route, Fault::MethodNotAllowed.answer()));
     }
+    let Some(offer) = &route.offer else {
+        let upload = body.take().map_or_else(Upload::nothing, |body| front.bounds().forward(body));
+        return route.goods.prepare(head, upload, &visit.peer).await?.call(&route.name).await;
+    };
     let answer = for_payment(front, visit, route, offer, head, body).await;
     answer.inspect_err(|fault| metrics::decided(&route.name, "fault", fault.reason()))
 }

@@ -1,7 +1,6 @@
 //! Something for sale, as configured and ready to be sold.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -82,17 +81,5 @@ impl Route {
         let goods = Goods::new(&config::Goods::File("/dev/null".into()), &Caller::for_test());
         let (methods, charge) = (Vec::new(), When::Now);
         Route { name: name.to_owned(), goods, offer: None, charge, charge_below: 500, methods, stream_requests: false }
-    }
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Route({})", self.name)
-    }
-}
-
-impl PartialEq for Route {
-    fn eq(&self, other: &Route) -> bool {
-        self.name == other.name
     }
 }

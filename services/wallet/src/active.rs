@@ -32,7 +32,10 @@ async fn serve(desk: &Desk, shutdown: &Shutdown) {
     };
     // Each at its own pace: signing needs no node, so it never waits for one.
     let signing = jobs::work(desk, &Signing, &term);
-    let challenging = jobs::work(desk, &Challenging, &term);
+    let challenges = Challenging::default();
+    challenges.margins.clear(desk);
+    let challenging = jobs::work(desk, &challenges, &term);
     let sending = transactions::tend(desk, &term);
     tokio::join!(desk.lease.keep(&desk.ledger, &term), end, signing, challenging, sending);
+    challenges.margins.clear(desk);
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use channel::{Action, Amount, Channel, ChannelId, CloseRefusal, Deadline, Signature, Status, plan};
+use channel::{Action, Amount, Channel, ChannelId, CloseRefusal, Signature, Status, plan};
 use contracts::Opening;
 use ledger::{Job, JobKind, NewJob, TransactionState};
 use serde_json::json;
@@ -14,13 +14,16 @@ use crate::desk::Desk;
 use crate::error::WalletError;
 use crate::jobs::{Verdict, Work};
 use crate::keys::Purse;
-use crate::metric;
+use crate::margins::Margins;
 use crate::transactions::{self, Intent};
 
 /// How often we look whether a challenge was mined.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-pub(crate) struct Challenging;
+#[derive(Default)]
+pub(crate) struct Challenging {
+    pub(crate) margins: Margins,
+}
 
 impl Work for Challenging {
     const KIND: JobKind = JobKind::Challenge;
@@ -34,10 +37,13 @@ impl Work for Challenging {
             return Ok(Verdict::Failed("there is no such channel".to_owned()));
         };
         // Planned on what the ledger says now: what was true when the job was made may be so no longer.
-        let Some(Action::Challenge { amount, signature }) = plan(&channel, &epoch) else {
+        let (Some(Action::Challenge { amount, signature }), Status::Closing { deadline, .. }) =
+            (plan(&channel, &epoch), channel.facts.status)
+        else {
+            self.margins.forget(desk, id);
             return Ok(Verdict::Done(ended(&channel, epoch.voucher.map(|(amount, _)| amount))));
         };
-        report_margin(desk, &channel).await?;
+        self.margins.note(desk, id, deadline, &desk.rpc.head().await?);
         if is_under_way(desk, id).await? {
             return Ok(Verdict::Wait(LOOK_AGAIN));
         }
@@ -69,9 +75,8 @@ async fn answer(
         // A payer that we agreed with at another amount asks for less than that: it has our signature for both.
         Ok(_) | Err(CloseRefusal::AgreedOtherwise { .. }) => {}
         Err(CloseRefusal::NotOpen) => return Ok(Verdict::Wait(LOOK_AGAIN)),
-        Err(refusal @ CloseRefusal::Amount { .. }) => {
-            return Ok(Verdict::Failed(format!("the best voucher says {amount}, but {refusal}")));
-        }
+        // Planned on a moment that is over, or the best voucher is below what was taken already.
+        Err(refusal @ CloseRefusal::Amount { .. }) => return Err(refusal.into()),
     }
     let closing = purse.closing_signature(channel, amount);
     let contract = purse.contract();
@@ -95,21 +100,4 @@ fn ended(channel: &Channel, voucher: Option<Amount>) -> serde_json::Value {
     }
     metrics::counter!("wallet_challenges_total", "outcome" => outcome).increment(1);
     json!({ "closed": got })
-}
-
-/// How much of the challenge period is left.
-async fn report_margin(desk: &Desk, channel: &Channel) -> Result<(), WalletError> {
-    let Status::Closing { deadline, .. } = channel.facts.status else { return Ok(()) };
-    let head = desk.rpc.head().await?;
-    let chain = desk.chain_id.to_string();
-    let seconds = match deadline {
-        Deadline::Block(last) => {
-            let blocks = last.saturating_sub(head.number);
-            metrics::gauge!("challenge_margin_blocks", "chain" => chain.clone()).set(metric::number(blocks));
-            blocks.saturating_mul(desk.block_s)
-        }
-        Deadline::Time(last) => last.saturating_sub(head.time),
-    };
-    metrics::gauge!("challenge_margin_seconds", "chain" => chain).set(metric::number(seconds));
-    Ok(())
 }

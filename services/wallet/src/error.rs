@@ -1,3 +1,4 @@
+use channel::CloseRefusal;
 use contracts::ContractError;
 use evm::EvmError;
 use ledger::LedgerError;
@@ -14,6 +15,9 @@ pub(crate) enum WalletError {
     /// The ledger holds a channel that its contract cannot have.
     #[error("the contract cannot be told so")]
     Contract(#[from] ContractError),
+    /// The rules do not let us close at the voucher's amount.
+    #[error("the close was not agreed to")]
+    Refused(#[from] CloseRefusal),
     /// Only an operator can help.
     #[error("account {account} has {has} wei, and a transaction may cost {needs}")]
     OutOfGas {

@@ -21,6 +21,7 @@ mod desk;
 mod error;
 mod jobs;
 mod keys;
+mod margins;
 mod metric;
 mod sign;
 mod transactions;

@@ -5,14 +5,14 @@ mod common;
 use std::time::Duration;
 
 use alloy_primitives::U256;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use channel::Status;
 use common::{DEPLOYMENT, Opened, PATIENCE, Scene};
 use ledger::{JobKind, JobOutcome, JournalEntry, NewJob, TransactionState};
 use serde_json::json;
 use testkit::liar::{Liar, Lie};
 use testkit::process::Process;
-use testkit::wait;
+use testkit::{http, wait};
 
 /// A channel with 100 deposited and 30 paid for.
 async fn used_channel(scene: &Scene) -> Result<Opened> {
@@ -65,6 +65,35 @@ async fn a_close_below_what_we_hold_is_answered_in_time_and_to_the_unit() -> Res
     let (_, epoch) = scene.ledger.view(channel.id).await?.expect("the channel is known");
     assert_eq!(epoch.published.units(), 30);
     Ok(())
+}
+
+#[tokio::test]
+async fn operators_see_what_it_did() -> Result<()> {
+    let scene = Scene::set().await?;
+    let wallet = scene.wallet("wallet")?;
+    until_active(&wallet).await?;
+    let channel = used_channel(&scene).await?;
+    scene.close_alone(&channel, 0).await?;
+    scene.until_closed(&channel).await?;
+    let log = std::fs::read_to_string(wallet.log())?;
+    let address = log.split(r#""address":""#).nth(1).and_then(|rest| rest.split('"').next());
+    let url = format!("http://{}/metrics", address.context("it says where it listens")?);
+    let expected = [
+        r#"wallet_jobs_total{kind="challenge",outcome="done"} 1"#,
+        r#"wallet_challenges_total{outcome="won"} 1"#,
+        r#"wallet_transactions_total{chain="61",state="mined"} 1"#,
+        r#"wallet_transactions_open{chain="61",account="#,
+        r#"wallet_balance_wei{chain="61",account="#,
+        r#"challenge_margin_blocks{chain="61"} inf"#,
+        r#"challenge_margin_seconds{chain="61"} inf"#,
+    ];
+    wait::until("the metrics", PATIENCE, async || {
+        let page = http::client()?.get(&url).send().await?.text().await?;
+        let missing: Vec<_> = expected.iter().filter(|line| !page.contains(*line)).collect();
+        ensure!(missing.is_empty(), "{missing:?} are missing in {page}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use ledger::Ledger;
-use runtime::Shutdown;
+use runtime::{Lease, Shutdown};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{Follower, Round};
-use crate::lease::Lease;
 use crate::{Board, Trouble, gauges, sync_jobs};
 
 /// Rounds never follow each other faster, however often fronts ring: they ring for whoever can sign.

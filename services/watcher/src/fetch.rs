@@ -12,7 +12,7 @@
 use alloy_primitives::B256;
 use contracts::{Log, LogFilter};
 use evm::{Block, EvmError, Rpc};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::future::try_join_all;
 
 use crate::Trouble;
 use crate::range::Range;
@@ -55,14 +55,15 @@ pub(crate) async fn fetch(
     }
     let parent = batch.as_ref().map(|far| far.last.hash).or(parent);
     let blocks = walk_down(rpc, head, near, parent).await?;
-    let questions = blocks.iter().rev().map(|block| rpc.logs_of(filter, block.reference()));
-    let answers: Vec<Vec<Log>> = stream::iter(questions).buffered(AT_ONCE).try_collect().await?;
     let mut logs = batch.map(|far| far.logs).unwrap_or_default();
-    logs.extend(answers.into_iter().flatten());
+    for some in blocks.chunks(AT_ONCE) {
+        let answers = try_join_all(some.iter().map(|block| rpc.logs_of(filter, block.reference()))).await?;
+        logs.extend(answers.into_iter().flatten());
+    }
     Ok(Batch { logs, last: *head })
 }
 
-/// The blocks from `head` down to `lowest`, each the parent of the one before it.
+/// The blocks from `lowest` up to `head`, each the parent of the next, found from the head down.
 async fn walk_down(rpc: &Rpc, head: &Block, lowest: u64, parent: Option<B256>) -> Result<Vec<Block>, Trouble> {
     let mut blocks = vec![*head];
     let mut last = *head;
@@ -76,7 +77,10 @@ async fn walk_down(rpc: &Rpc, head: &Block, lowest: u64, parent: Option<B256>) -
     }
     match parent {
         Some(parent) if last.parent != parent => Err(Trouble::Moved),
-        _ => Ok(blocks),
+        _ => {
+            blocks.reverse();
+            Ok(blocks)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Follows chains and keeps the ledger true.
 //!
-//! One watcher is active per chain, by a lease in the database ([`lease`]); any number may stand by. The active one goes
+//! One watcher is active per chain, by a lease in the database ([`runtime::Lease`]); any number may stand by. The active one goes
 //! rounds ([`active`]), and a round is the story of a block ([`follow`]). What to do about a chain that changed is decided
 //! in [`reorg`], how much to ask for at once in [`range`], and how to ask so that the answers belong together in [`fetch`].
 //!
@@ -13,7 +13,6 @@ mod fetch;
 mod follow;
 mod gauges;
 mod inspect;
-mod lease;
 mod range;
 mod reorg;
 mod sync_jobs;
@@ -27,14 +26,13 @@ use evm::Rpc;
 use ledger::{DeploymentRow, JobKind, Ledger};
 use runtime::config::Watcher;
 use runtime::process::Context;
-use runtime::{Check, Config, Ops, Shutdown};
+use runtime::{Check, Config, Lease, Ops, Shutdown};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use active::{Surroundings, serve_chain};
 use board::Board;
 use follow::Follower;
-use lease::Lease;
 use range::Range;
 use trouble::Trouble;
 

@@ -12,13 +12,13 @@ const ADDRESS: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
 fn file(folder: &TempDir, name: &str, text: &str, mode: u32) -> PathBuf {
     let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::write(&path, text).expect("the folder is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the file is ours");
     path
 }
 
 fn problem(path: &Path, password: Option<&Path>) -> String {
-    keyfile::load(path, password).unwrap_err().to_string()
+    keyfile::load(path, password).expect_err("it should be refused").to_string()
 }
 
 #[test]

@@ -12,8 +12,8 @@ use testkit::anvil::{Anvil, KEYS, Options};
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn key(index: usize) -> Key {
-    let bytes = alloy_primitives::hex::decode_to_array(KEYS[index]).unwrap();
-    Key::from_bytes(&bytes).unwrap()
+    let bytes = alloy_primitives::hex::decode_to_array(KEYS[index]).expect("well-known keys are hex");
+    Key::from_bytes(&bytes).expect("well-known keys are keys")
 }
 
 async fn connect(chain: &Anvil) -> Result<Rpc> {

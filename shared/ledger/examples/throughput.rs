@@ -18,7 +18,7 @@ use rand::Rng;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse());
-    let callers: usize = arguments.next().transpose()?.unwrap_or(256) as usize;
+    let callers: u64 = arguments.next().transpose()?.unwrap_or(256);
     let channels: u64 = arguments.next().transpose()?.unwrap_or(4_096);
     let seconds: u64 = arguments.next().transpose()?.unwrap_or(5);
 
@@ -44,7 +44,7 @@ async fn run(
     ledger: &Ledger,
     vouchers: &Arc<Vec<channel::VerifiedVoucher>>,
     settle: When,
-    callers: usize,
+    callers: u64,
     time: Duration,
 ) -> anyhow::Result<(u64, Vec<Duration>)> {
     let paid = Arc::new(AtomicU64::new(0));

@@ -62,9 +62,11 @@ impl Model {
         let request = &order.request;
         let index = |id: HoldId| usize::try_from(u128::from(id.0)).expect("a small number");
         let channel = order.voucher.channel;
+        let (_, epoch) = self.accounts.iter().find(|(c, _)| c.id == channel).expect("it is open");
         let mut alike = self.holds.iter().rev().filter(|hold| hold.channel == channel);
         let prior = match &request.id {
             Some(_) => alike.find(|hold| hold.request.id == request.id),
+            None if order.terms.step == Step::Any || order.voucher.amount > epoch.authorised => None,
             None => alike.find(|hold| hold.request.hash == request.hash && hold.state == HoldState::Released),
         }
         .cloned();
@@ -135,7 +137,7 @@ enum Asked {
 }
 
 enum Answer {
-    Sale(Result<Receipt, Refused>),
+    Sale(Box<Result<Receipt, Refused>>),
     Other(Outcome),
 }
 
@@ -154,7 +156,7 @@ impl Case<'_> {
             };
             let got = match answer {
                 Answer::Other(outcome) => outcome,
-                Answer::Sale(sale) => self.seen(sale),
+                Answer::Sale(sale) => self.seen(*sale),
             };
             prop_assert_eq!(got, expected);
         }
@@ -199,7 +201,7 @@ impl Case<'_> {
 
 async fn answer(ledger: &Ledger, holds: &[Hold], asked: &Asked) -> Result<Answer, LedgerError> {
     Ok(Answer::Other(match asked {
-        Asked::Sale(order) => return ledger.sell((**order).clone()).await.map(Answer::Sale),
+        Asked::Sale(order) => return ledger.sell((**order).clone()).await.map(|sale| Answer::Sale(Box::new(sale))),
         Asked::Settle(hold, captured) => {
             let settlement = captured.map_or(Settlement::Release, |units| Settlement::Capture(amount(units)));
             Outcome::Settled(ledger.settle(&holds[*hold], settlement).await?)

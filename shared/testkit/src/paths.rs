@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -85,10 +85,10 @@ pub fn data_dir() -> Result<PathBuf> {
     let mut name = DefaultHasher::new();
     target.hash(&mut name);
     let dir = PathBuf::from(format!("/var/tmp/sluice-{:016x}", name.finish()));
-    let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&dir);
-    made.with_context(|| format!("cannot create {}", dir.display()))?;
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let owner = fs::symlink_metadata(&dir)?;
     ensure!(owner.is_dir() && owner.uid() == 0, "{} belongs to somebody else; remove it", dir.display());
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
     Ok(dir)
 }
 

@@ -142,18 +142,33 @@ impl Drop for Process {
 /// Stops a group that an earlier run kept: SIGTERM, and SIGKILL when it takes longer than `within`.
 pub async fn stop_pid(pid: u32, within: Duration) -> Result<()> {
     let end = Instant::now() + within;
-    let mut signal = Signal::SIGTERM;
-    while Path::new(&format!("/proc/{pid}")).exists() {
-        if Instant::now() > end {
-            signal = Signal::SIGKILL;
-        }
-        if signal_group(pid, signal).is_err() {
-            break;
-        }
-        tokio::time::sleep(POLL * 5).await;
+    if is_alive(pid) {
+        signal_group(pid, Signal::SIGTERM)?;
+    }
+    while is_alive(pid) && Instant::now() < end {
+        tokio::time::sleep(POLL).await;
+    }
+    for pid in descendants(pid) {
+        let _ = kill(pid, Signal::SIGKILL); // gone already: so much the better
     }
     let _ = signal_group(pid, Signal::SIGKILL);
     Ok(())
+}
+
+/// Whether a process runs: one that has ended, and that nobody has looked after yet, does not.
+pub fn is_alive(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z"))
+}
+
+/// When a process started, in ticks since boot: with its id, a name that nobody else gets.
+pub fn started(pid: u32) -> Option<String> {
+    stat(pid)?.get(19).cloned()
+}
+
+/// The fields of a process's stat after its name: state, parent, …
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
 fn signal_group(group: u32, signal: Signal) -> Result<()> {
@@ -163,21 +178,16 @@ fn signal_group(group: u32, signal: Signal) -> Result<()> {
 
 /// Children and children's children; PostgreSQL's backends, for one, leave the group of their parent.
 fn descendants(of: u32) -> Vec<Pid> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // "pid (any name) state ppid …"
-        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
-        parents.extend(parent.map(|parent| (pid, parent)));
-    }
-    let mut found = vec![i32::try_from(of).unwrap_or(i32::MAX)];
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> = pids.filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?))).collect();
+    let mut found = vec![of];
     let mut next = 0;
     while let Some(of) = found.get(next).copied() {
         found.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
         next += 1;
     }
-    found.into_iter().skip(1).map(Pid::from_raw).collect()
+    found.into_iter().skip(1).filter_map(|pid| i32::try_from(pid).ok()).map(Pid::from_raw).collect()
 }
 
 fn tail(log: &Path) -> String {

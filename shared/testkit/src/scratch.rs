@@ -1,5 +1,7 @@
 //! A server's own directory: gone with the server, kept (and named) when the test failed.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -19,7 +21,8 @@ impl Scratch {
     /// A new, empty directory whose name begins with `name`.
     pub fn new(name: &str) -> Result<Self> {
         let home = paths::data_dir()?;
-        let dir = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(&home);
+        let open = Permissions::from_mode(0o755); // a server that runs as another user must get in
+        let dir = tempfile::Builder::new().prefix(&format!("{name}-")).permissions(open).tempdir_in(&home);
         let dir = dir.with_context(|| format!("cannot create a directory in {}", home.display()))?;
         let path = dir.path().to_path_buf();
         Ok(Self { dir: Some(dir), path })

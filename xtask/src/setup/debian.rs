@@ -38,7 +38,7 @@ fn missing(tool: Tool) -> Option<&'static [&'static str]> {
         Tool::Postgres => (postgres().is_some(), &["postgresql"]),
         Tool::Haproxy => (haproxy().is_some(), &["haproxy"]),
         Tool::Node => (paths::on_path("node").is_some() && paths::on_path("npm").is_some(), &["nodejs", "npm"]),
-        Tool::RaidenClient => (python::interpreter().is_ok(), &["python3", "python3-venv"]),
+        Tool::RaidenClient => (python::interpreter().is_ok(), &["python3.11", "python3.11-venv"]),
         Tool::Anvil | Tool::Solc => (true, &[]),
     };
     (!there).then_some(packages)

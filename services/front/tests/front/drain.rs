@@ -1,60 +1,17 @@
 //! The process: it starts when the database does, says so, and ends in good order.
 
-use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, StatusCode};
+use nix::sys::signal::Signal;
+use reqwest::StatusCode;
+use testkit::haproxy::{Backend, Client, Haproxy};
 use testkit::postgres::Postgres;
-use testkit::process::Process;
 use testkit::wait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
+use crate::program::Program;
 use crate::world::World;
-
-struct Program {
-    process: Process,
-    listen: SocketAddr,
-    ops: SocketAddr,
-    client: Client,
-}
-
-impl Program {
-    fn start(world: &World) -> Program {
-        let port = || SocketAddr::from(([127, 0, 0, 1], testkit::ports::free().unwrap()));
-        let (listen, ops) = (port(), port());
-        let config = world.config_file(listen, ops);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_front"));
-        let process =
-            Process::spawn("front", command.arg("--config").arg(config), &world.folder().join("log")).unwrap();
-        Program { process, listen, ops, client: Client::builder().no_proxy().build().unwrap() }
-    }
-
-    async fn probe(&self, path: &str) -> Option<StatusCode> {
-        Some(self.client.get(format!("http://{}{path}", self.ops)).send().await.ok()?.status())
-    }
-
-    async fn becomes(&self, path: &str, status: StatusCode) {
-        wait::until(path, Duration::from_secs(15), async || {
-            anyhow::ensure!(self.probe(path).await == Some(status), "not {status} yet");
-            Ok(())
-        })
-        .await
-        .unwrap();
-    }
-
-    /// A request on a connection of its own, which stays open.
-    async fn ask(&self, path: &str, headers: &reqwest::header::HeaderMap) -> TcpStream {
-        let mut stream = TcpStream::connect(self.listen).await.unwrap();
-        let mut request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {}\r\n", value.to_str().unwrap());
-        }
-        stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
-        stream
-    }
-}
 
 /// What comes until the connection is closed.
 async fn to_the_end(stream: &mut TcpStream) -> String {
@@ -75,7 +32,7 @@ async fn sigterm_lets_requests_in_flight_end_and_exits_with_0() {
     let mut idle = program.ask("/free.txt", &reqwest::header::HeaderMap::new()).await;
     let mut in_flight = program.ask("/slow/900", &payer.voucher(1)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    program.process.signal(nix::sys::signal::Signal::SIGTERM).unwrap();
+    program.process.signal(Signal::SIGTERM).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(program.probe("/readyz").await, Some(StatusCode::SERVICE_UNAVAILABLE));
     // Load balancers have not noticed yet: it still answers.
@@ -154,4 +111,43 @@ async fn metrics_tell_what_was_sold_and_refused() {
     }
     let money = [payer.address().to_lowercase(), payer.channel().to_string()];
     assert!(money.iter().all(|id| !page.to_lowercase().contains(id)));
+}
+
+#[tokio::test]
+async fn a_front_that_drains_behind_haproxy_loses_no_request_and_clients_keep_their_addresses() {
+    let world = World::new().await;
+    let payer = world.payer(1000).await;
+    let settings = [
+        ("SLUICE_FRONT__PROXY_PROTOCOL", "true"),
+        ("SLUICE_FRONT__TRUSTED_PROXIES", "[\"127.0.0.1/32\"]"),
+        ("SLUICE_FRONT__TIMEOUTS__DRAIN_DELAY_MS", "1500"),
+    ];
+    let mut programs = [Program::start_with(&world, &settings), Program::start_with(&world, &settings)];
+    for program in &programs {
+        program.becomes("/readyz", StatusCode::OK).await;
+    }
+    let backends = programs.each_ref().map(|program| Backend { listen: program.listen, health: program.ops });
+    let balancer = Haproxy::start(&backends, Client::ProxyV2).await.unwrap();
+    let client = reqwest::Client::builder().no_proxy().local_address("127.0.0.9".parse().ok()).build().unwrap();
+    let url = format!("{}/echo", balancer.url());
+    wait::until("the load balancer to find the fronts", Duration::from_secs(10), async || {
+        let status = client.get(&url).send().await?.status();
+        anyhow::ensure!(status == StatusCode::PAYMENT_REQUIRED, "{status}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    for amount in 1..=300 {
+        if amount == 50 {
+            programs[0].process.signal(Signal::SIGTERM).unwrap();
+        }
+        let answer = client.get(&url).headers(payer.voucher(amount)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{amount}");
+        let body = answer.text().await.unwrap();
+        assert!(body.contains(r#"["x-forwarded-for","127.0.0.9"]"#), "{body}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(programs[0].process.check_running().unwrap_err().to_string().contains("exit status: 0"));
+    world.settles(&payer, (300, 300, 0)).await;
 }

@@ -136,11 +136,19 @@ async fn connections_above_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
-async fn an_unpaid_request_with_a_large_body_hears_the_402() {
+async fn a_client_that_sends_its_whole_body_before_it_looks_still_hears_the_402() {
     let world = World::new().await;
     let front = world.front().await;
-    let answer = front.request(Method::POST, "/page").body(vec![0; 900_000]).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::PAYMENT_REQUIRED);
+    let mut stream = TcpStream::connect(front.address).await.unwrap();
+    let mut request = b"POST /page HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n".to_vec();
+    request.resize(request.len() + 900_000, b'x');
+    for piece in request.chunks(100_000) {
+        stream.write_all(piece).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 402");
 }
 
 #[tokio::test]
@@ -158,4 +166,46 @@ async fn who_does_not_take_its_answer_is_hung_up_on() {
     assert_eq!(front.get("/free.txt").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(front.get("/free.txt").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_that_can_be_framed_in_two_ways_never_becomes_two() {
+    let world = World::new().await;
+    let raw = crate::world::Raw::start(|_| "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let routes = format!(
+        "[[front.routes]]\nprefix = \"/raw\"\nupstream = \"http://{}\"\nprice = 0\nstream_requests = true",
+        raw.address
+    );
+    let front = world.front_selling(&routes).await;
+    let hidden = "GET /raw/hidden HTTP/1.1\r\nhost: x\r\n\r\n";
+    let length = hidden.len();
+    for framing in [
+        format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("transfer-encoding: chunked\r\ncontent-length: {length}\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("content-length: 0\r\ncontent-length: {length}\r\n\r\n{hidden}"),
+        format!("content-length: 0, {length}\r\n\r\n{hidden}"),
+        format!("content-length: +{length}\r\n\r\n{hidden}"),
+        format!("transfer-encoding: identity\r\ncontent-length: {length}\r\n\r\n{hidden}"),
+        format!("transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("transfer-encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("transfer-encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("x: a\r\n transfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("connection: content-length\r\ncontent-length: {length}\r\n\r\n{hidden}"),
+    ] {
+        let before = raw.calls();
+        let request = format!("POST /raw/seen HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{framing}");
+        let answer = say(&front, request.as_bytes(), Duration::from_secs(2)).await;
+        let heads = raw.heads.lock().unwrap()[before..].to_vec();
+        assert!(
+            heads.len() <= 1 && heads.iter().all(|head| head.starts_with("POST /raw/seen ")),
+            "{framing:?} {heads:?}"
+        );
+        assert!(heads.len() == 1 || answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{framing:?} {answer}");
+        for head in heads {
+            let framings =
+                ["content-length:", "transfer-encoding:"].iter().filter(|name| head.contains(**name)).count();
+            assert!(framings <= 1, "{framing:?} {head:?}");
+        }
+    }
 }

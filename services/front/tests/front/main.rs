@@ -10,4 +10,5 @@ mod forwarded;
 mod identity;
 mod limits;
 mod payments;
+mod program;
 mod world;

@@ -13,6 +13,7 @@ use channel::{Amount, Key, Signature};
 use contracts::raiden::{self, abi};
 use contracts::{Contract, Deployment, Kind, Opening, SolCall, artifacts, token};
 use evm::{Fees, Receipt, Rpc, Transaction, sign_transaction};
+use serde_json::json;
 use testkit::anvil::{Anvil, KEYS, Options};
 
 /// The contract's least.
@@ -38,6 +39,7 @@ pub struct World {
     pub deployment: Deployment,
     /// The raw transactions sent, to have them mined again after a reorganisation.
     pub raw: BTreeMap<B256, Bytes>,
+    novelties: u64,
 }
 
 impl World {
@@ -60,7 +62,7 @@ impl World {
             from_block: 0,
             confirmations: 1,
         };
-        let mut world = World { chain, rpc, deployment, raw: BTreeMap::new() };
+        let mut world = World { chain, rpc, deployment, raw: BTreeMap::new(), novelties: 0 };
         let supply = U256::from(FUNDS) * U256::from(100);
         let code = artifacts::TEST_TOKEN.deploy(&artifacts::token_arguments(supply, "Token", "TKN", 0));
         world.deployment.token = world.deploy(code).await?;
@@ -203,16 +205,31 @@ impl World {
     }
 
     /// Replaces the last `depth` blocks; `again` names what of theirs is mined anew, and in which of the new blocks.
-    pub async fn reorg(&self, depth: u64, again: &[(B256, u64)]) -> Result<()> {
+    pub async fn reorg(&mut self, depth: u64, again: &[(B256, u64)]) -> Result<()> {
         let before = self.rpc.head().await?;
-        let transactions: Vec<_> = again.iter().map(|(hash, place)| (self.raw[hash].to_string(), *place)).collect();
+        // Blocks of the same content and second would be the same blocks: something new is in them.
+        let mut transactions = vec![(self.novelty(before.number - depth).await?, 0)];
+        transactions.extend(again.iter().map(|(hash, place)| (self.raw[hash].to_string(), *place)));
         self.chain.reorg_with(depth, &transactions).await?;
         let after = self.rpc.head().await?;
-        if after.hash == before.hash {
-            // Blocks of the same content and second are the same blocks.
-            self.chain.mine(1).await?;
-            return Box::pin(self.reorg(depth + 1, again)).await;
-        }
+        anyhow::ensure!(after.hash != before.hash, "the reorganisation changed nothing");
         Ok(())
+    }
+
+    /// A transaction that was never there, valid after a block.
+    async fn novelty(&mut self, after: u64) -> Result<String> {
+        let key = key(9);
+        let nonce = self.chain.rpc("eth_getTransactionCount", json!([key.address(), format!("{after:#x}")])).await?;
+        self.novelties += 1;
+        let transaction = Transaction {
+            chain_id: self.deployment.chain_id,
+            nonce: testkit::rpc::quantity(&nonce)?,
+            to: Some(key.address()),
+            data: Bytes::new(),
+            value: U256::from(self.novelties),
+            gas: 21_000,
+            fees: FEES,
+        };
+        Ok(sign_transaction(&key, &transaction).raw.to_string())
     }
 }

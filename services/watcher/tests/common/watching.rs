@@ -23,6 +23,10 @@ pub struct Setup {
     pub reorg_depth: u64,
     pub lease_ms: u64,
     pub fastest_block_s: u64,
+    /// Any free port, when 0.
+    pub ops_port: u16,
+    /// How much the program logs.
+    pub log: &'static str,
 }
 
 impl Default for Setup {
@@ -34,6 +38,8 @@ impl Default for Setup {
             reorg_depth: 128,
             lease_ms: 2_000,
             fastest_block_s: 1,
+            ops_port: 0,
+            log: "info",
         }
     }
 }
@@ -44,11 +50,10 @@ pub type Target<'a> = (&'a Deployment, String);
 impl Setup {
     /// The configuration file, for a database and deployments.
     fn toml(&self, database: &str, targets: &[Target<'_>]) -> Result<String> {
-        let Setup { poll_ms, rpc_timeout_ms, max_range, reorg_depth, lease_ms, fastest_block_s } = self;
-        let port = testkit::ports::free()?;
+        let Setup { poll_ms, rpc_timeout_ms, max_range, reorg_depth, lease_ms, fastest_block_s, ops_port, .. } = self;
         let mut toml = format!(
             "[database]\nurl = \"{database}\"\nsingle_node = true\n\
-             [watcher]\nops_listen = \"127.0.0.1:{port}\"\npoll_ms = {poll_ms}\nrpc_timeout_ms = {rpc_timeout_ms}\n\
+             [watcher]\nops_listen = \"127.0.0.1:{ops_port}\"\npoll_ms = {poll_ms}\nrpc_timeout_ms = {rpc_timeout_ms}\n\
              max_range = {max_range}\nreorg_depth = {reorg_depth}\nlease_ms = {lease_ms}\n"
         );
         for (deployment, rpc_url) in targets {
@@ -89,7 +94,7 @@ impl Setup {
         let path = folder.join(format!("{name}.toml"));
         std::fs::write(&path, self.toml(&book.url, targets)?)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_watcher"));
-        command.arg("--config").arg(&path);
+        command.arg("--config").arg(&path).env("RUST_LOG", self.log);
         Ok(Process::spawn(name, &mut command, &folder.join(format!("{name}.log")))?.ends_with(Signal::SIGKILL))
     }
 

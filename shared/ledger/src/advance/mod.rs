@@ -148,11 +148,17 @@ impl Walk<'_> {
         let deployment = &self.advance.deployment;
         let Some(from) = self.advance.from else {
             let sql = "-- fence_first
-                SELECT EXISTS (SELECT FROM cursors WHERE deployment = $1) FROM deployments WHERE id = $1 FOR NO KEY UPDATE";
-            let found = self.query(sql, &[deployment]).await?;
-            let row = found.first().ok_or(LedgerError::NotFound("deployment"))?;
+                SELECT id FROM deployments WHERE id = $1 FOR NO KEY UPDATE";
+            self.query(sql, &[deployment]).await?.first().ok_or(LedgerError::NotFound("deployment"))?;
+            // Only a later statement sees the cursor that another watcher made while we waited for the lock.
+            let sql = "-- no_cursor
+                SELECT block FROM cursors WHERE deployment = $1";
             let confirmed = Confirmed { low: self.advance.confirmed, high: self.advance.confirmed };
-            return if rows::get(row, 0)? { Err(LedgerError::Fenced) } else { Ok(confirmed) };
+            return if self.query(sql, &[deployment]).await?.is_empty() {
+                Ok(confirmed)
+            } else {
+                Err(LedgerError::Fenced)
+            };
         };
         let sql = "-- fence
             SELECT confirmed_low, confirmed_high FROM cursors

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::SystemTime;
 
 use channel::{
-    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldId, HoldState, RequestHash, View, agree_close,
-    capture, charge, hold, release,
+    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldState, View, agree_close, capture, charge,
+    hold, release,
 };
 
 use super::entry::{Agree, Ending, Entry, Publish, Sale, Settle};
+use super::holds::Holds;
 use crate::payments::{Order, Receipt, Refused, When};
 use crate::{LedgerError, rows};
 
@@ -17,11 +18,7 @@ use crate::{LedgerError, rows};
 pub(super) struct Books {
     accounts: HashMap<ChannelId, Account>,
     fresh: HashSet<String>,
-    holds: HashMap<HoldId, Line>,
-    /// The newest hold of each request that has a name.
-    by_request: HashMap<(ChannelId, String), HoldId>,
-    /// Holds of the same content, oldest first.
-    by_hash: HashMap<(ChannelId, RequestHash), Vec<HoldId>>,
+    holds: Holds,
 }
 
 /// A channel and its epochs.
@@ -30,20 +27,6 @@ struct Account {
     epochs: BTreeMap<u64, Epoch>,
     touched: BTreeSet<u64>,
     agreed_now: bool,
-}
-
-/// A hold, and where it comes from.
-struct Line {
-    hold: Hold,
-    stored: Option<Stored>,
-    touched: bool,
-}
-
-/// What only a stored hold has.
-#[derive(Clone, Copy)]
-pub(super) struct Stored {
-    pub(super) created_at: SystemTime,
-    pub(super) expired: bool,
 }
 
 /// What is to be written.
@@ -62,13 +45,9 @@ impl Changes<'_> {
 }
 
 impl Books {
-    /// Books of these accounts and holds. `holds` are everything that the entries name, or may repeat.
-    pub(super) fn open(
-        accounts: Vec<(Channel, Epoch)>,
-        fresh: HashSet<String>,
-        mut holds: Vec<(Hold, Stored)>,
-    ) -> Books {
-        let mut books = Books { fresh, ..Books::default() };
+    /// Books of these accounts and holds; `fresh` are the deployments that may sell.
+    pub(super) fn open(accounts: Vec<(Channel, Epoch)>, fresh: HashSet<String>, holds: Holds) -> Books {
+        let mut books = Books { fresh, holds, ..Books::default() };
         for (channel, epoch) in accounts {
             let account = books.accounts.entry(channel.id).or_insert_with(|| Account {
                 channel,
@@ -78,21 +57,7 @@ impl Books {
             });
             account.epochs.insert(epoch.number, epoch);
         }
-        holds.sort_by_key(|(hold, stored)| (stored.created_at, hold.id));
-        for (hold, stored) in holds {
-            if !books.holds.contains_key(&hold.id) {
-                books.enter(hold, Some(stored));
-            }
-        }
         books
-    }
-
-    fn enter(&mut self, hold: Hold, stored: Option<Stored>) {
-        if let Some(request) = &hold.request.id {
-            self.by_request.insert((hold.channel, request.clone()), hold.id);
-        }
-        self.by_hash.entry((hold.channel, hold.request.hash)).or_default().push(hold.id);
-        self.holds.insert(hold.id, Line { hold, touched: stored.is_none(), stored });
     }
 
     /// Does what the entry asks, and leaves the answer with it.
@@ -133,13 +98,12 @@ impl Books {
         if !fresh {
             return Err(Refused { refusal: channel::Refusal::Stale, view: Some(View::of(channel, epoch)) });
         }
-        let prior = prior(&self.by_request, &self.by_hash, &self.holds, order, epoch.authorised);
         let sale = channel::Sale {
             id: rows::hold_id(uuid::Uuid::now_v7()),
             voucher: &order.voucher,
             price: order.price,
             request: &order.request,
-            prior,
+            prior: self.holds.prior(order, epoch.authorised),
         };
         let sold = match order.settle {
             When::Now => charge(channel, epoch, &sale, &order.terms),
@@ -149,13 +113,13 @@ impl Books {
         let sold = sold.map_err(|refusal| Refused { refusal, view: Some(view.clone()) })?;
         if let channel::Sold::New { hold, retries } = &sold {
             touched.insert(*number);
-            if let Some(line) = retries.and_then(|id| self.holds.get_mut(&id)) {
+            if let Some(line) = retries.and_then(|id| self.holds.get_mut(id)) {
                 line.hold.state = HoldState::Retried;
                 line.touched = true;
             }
             // What is charged at once and has no name is never asked for again: the counters say it all.
             if hold.state == HoldState::Held || hold.request.id.is_some() {
-                self.enter(hold.clone(), None);
+                self.holds.add(hold.clone());
             }
         }
         Ok(Receipt { sold, view })
@@ -163,7 +127,7 @@ impl Books {
 
     fn settle(&mut self, settle: &Settle) -> Result<Capture, LedgerError> {
         let nothing = Capture { taken: Amount::ZERO, lost: Amount::ZERO };
-        let line = self.holds.get_mut(&settle.hold).filter(|line| line.hold.channel == settle.channel);
+        let line = self.holds.get_mut(settle.hold).filter(|line| line.hold.channel == settle.channel);
         let line = line.ok_or(LedgerError::NotFound("hold"))?;
         let account = self.accounts.get_mut(&settle.channel).ok_or(LedgerError::NotFound("channel"))?;
         let epoch = account.epochs.get_mut(&line.hold.epoch).ok_or(LedgerError::NotFound("epoch"))?;
@@ -211,7 +175,7 @@ impl Books {
                 changes.agreed.push((*id, amount));
             }
         }
-        for line in self.holds.values().filter(|line| line.touched) {
+        for line in self.holds.touched() {
             match line.stored {
                 Some(stored) => changes.old_holds.push((&line.hold, stored.created_at)),
                 None => changes.new_holds.push(&line.hold),

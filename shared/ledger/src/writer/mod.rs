@@ -15,6 +15,7 @@ mod batch;
 mod books;
 mod connection;
 mod entry;
+mod holds;
 mod lane;
 mod patient;
 mod read;

@@ -10,9 +10,10 @@ use tokio_postgres::{Error, Row, Statement};
 use uuid::Uuid;
 
 use super::batch::{Failure, Lock, rollback};
-use super::books::{Books, Stored};
+use super::books::Books;
 use super::connection::Connection;
 use super::entry::Entry;
+use super::holds::{Holds, Stored};
 use crate::numeric::Numeric;
 use crate::{LedgerError, rows};
 
@@ -97,7 +98,7 @@ fn open_books(
         .flatten()
         .map(|row| Ok((rows::hold(row, 0)?, Stored { created_at: rows::get(row, 8)?, expired: rows::get(row, 9)? })))
         .collect::<Result<_, LedgerError>>()?;
-    Ok((Books::open(accounts, fresh, holds), locked_elsewhere))
+    Ok((Books::open(accounts, fresh, Holds::read(holds)), locked_elsewhere))
 }
 
 /// What the entries of a batch need read.

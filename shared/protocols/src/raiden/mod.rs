@@ -14,8 +14,9 @@
 //! A client tests the failure headers in an order of its own, so there is never more than one.
 //!
 //! Where we differ from the original, which answers 500 or accepts what it cannot claim: a signature that is not 65 bytes
-//! of hex, or that comes without sender, block or balance, is 409; one that the contract would not accept (v of 29 and
-//! more, r or s zero) is `RDN-Invalid-Balance-Proof`; the answer to a paid request shows the balance *after* it.
+//! of hex, or that comes without sender, block or balance, is 409, and so is a balance above 192 bits; a signature that the
+//! contract would not accept (v of 29 and more, r or s zero) is `RDN-Invalid-Balance-Proof`, and so is a balance above
+//! 128 bits, which no deposit of ours covers; the answer to a paid request shows the balance *after* it.
 
 mod answer;
 mod close;

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use testkit::cluster::{self, Options};
+use testkit::cluster::{self, Cluster, Options};
 use testkit::demo;
 use testkit::upstream::Upstream;
 
@@ -56,16 +57,38 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn up() -> Result<()> {
-    println!("==> starting PostgreSQL, a chain, contracts, an upstream, a watcher, a wallet, two fronts and HAProxy");
+async fn start() -> Result<Cluster> {
+    println!("==> start PostgreSQL, a chain, contracts, an upstream, a watcher, a wallet, two fronts and HAProxy");
+    let begin = Instant::now();
     let cluster = cluster::up(Options::default()).await?;
+    println!("    done in {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(cluster)
+}
+
+async fn up() -> Result<()> {
+    stay(start().await?)
+}
+
+fn stay(cluster: Cluster) -> Result<()> {
     println!("\n{}\nIt stays until `cargo xtask down`.", cluster.addresses());
-    cluster.keep()?;
-    Ok(())
+    cluster.keep()
 }
 
 async fn show(keep: bool) -> Result<()> {
-    ensure!(demo::run(keep).await?, "the books do not agree");
+    let mut cluster = start().await?;
+    println!("==> the main job");
+    let agree = demo::show(&mut cluster).await?;
+    if keep {
+        for front in cluster.fronts.iter_mut().filter(|front| front.process().is_err()) {
+            front.start_again()?;
+            front.ready().await?;
+        }
+        stay(cluster)?;
+    } else {
+        cluster.stop().await?;
+        println!("Nothing is left running.");
+    }
+    ensure!(agree, "the books do not agree");
     Ok(())
 }
 
@@ -73,8 +96,9 @@ async fn down() -> Result<()> {
     let stopped = cluster::down().await?;
     if stopped.is_empty() {
         println!("nothing was running");
-    } else {
-        println!("stopped: {}", stopped.join(", "));
+    }
+    for (name, time) in stopped {
+        println!("    stopped {name} in {:.1} s", time.as_secs_f64());
     }
     Ok(())
 }

@@ -111,6 +111,10 @@ impl Service {
     pub fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} is running already", self.name);
         let mut command = Command::new(&self.program);
+        // What configures a cluster of the user's must not configure this one.
+        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("SLUICE_")) {
+            command.env_remove(key);
+        }
         command.args(&self.arguments).envs(self.env.iter().map(|(key, value)| (key, value)));
         command.current_dir(self.log.parent().unwrap_or(Path::new("/")));
         self.process = Some(Process::spawn(&self.name, &mut command, &self.log)?.ends_with(Signal::SIGKILL));

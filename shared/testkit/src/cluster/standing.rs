@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -46,13 +46,14 @@ pub async fn up(options: Options) -> Result<Cluster> {
     Cluster::start_in(Scratch::lasting(&home)?, options).await
 }
 
-/// Stops the standing cluster, fronts first, the database last. Says what it stopped.
-pub async fn down() -> Result<Vec<String>> {
+/// Stops the standing cluster, fronts first, the database last. Says what it stopped, and how long each took.
+pub async fn down() -> Result<Vec<(String, Duration)>> {
     let file = list(&home()?);
     let mut stopped = Vec::new();
     for entry in entries(&file).into_iter().filter(Entry::is_running) {
+        let start = Instant::now();
         process::stop_pid(entry.pid, STOP).await?;
-        stopped.push(entry.name);
+        stopped.push((entry.name, start.elapsed()));
     }
     if file.exists() {
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
@@ -75,7 +76,7 @@ impl Cluster {
         pids.push(("postgres".to_owned(), self.postgres.keep()?));
         let mut text = String::new();
         for (name, pid) in pids {
-            writeln!(text, "{name} {pid} {}", started(pid).unwrap_or_default())?;
+            writeln!(text, "{name} {pid} {}", process::started(pid).unwrap_or_default())?;
         }
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     }
@@ -83,7 +84,7 @@ impl Cluster {
 
 impl Entry {
     fn is_running(&self) -> bool {
-        started(self.pid).is_some_and(|start| start == self.start)
+        process::is_alive(self.pid) && process::started(self.pid).is_some_and(|start| start == self.start)
     }
 }
 
@@ -94,10 +95,4 @@ fn entries(file: &Path) -> Vec<Entry> {
         Some(Entry { name: words.next()?, pid: words.next()?.parse().ok()?, start: words.next()? })
     };
     text.lines().filter_map(entry).collect()
-}
-
-/// When a process started, in ticks since boot: field 22 of its stat, the 20th after the name.
-fn started(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19).map(str::to_owned)
 }

@@ -15,7 +15,7 @@ use protocols::raiden as header;
 use self::books::Books;
 use self::table::Table;
 use crate::anvil::KEYS;
-use crate::cluster::{self, Cluster, Options, PAYER};
+use crate::cluster::{Cluster, PAYER};
 use crate::{http as local, wait};
 
 /// How many requests are paid.
@@ -34,17 +34,16 @@ const TEAPOT: &str = "/teapot.txt";
 const PAGE: &str = "/page";
 const FAIL: &str = "/fail";
 
-/// Runs it and prints what happened; false when something does not add up. `keep` leaves the cluster running.
-pub async fn run(keep: bool) -> Result<bool> {
+/// Shows it on a cluster with two fronts, of which one stays dead, and prints what happened. False when something does
+/// not add up.
+pub async fn show(cluster: &mut Cluster) -> Result<bool> {
     let start = Instant::now();
     let say = |what: &str| println!("{:>5.1} s  {what}", start.elapsed().as_secs_f64());
-    say("starting PostgreSQL, a chain, contracts, an upstream, a watcher, a wallet, two fronts and HAProxy");
-    let mut cluster = cluster::up(Options::default()).await?;
-    let before = Books::read(&cluster).await?;
+    let before = Books::read(cluster).await?;
     let mut table = Table::default();
 
     say("opening a channel; each request is paid with a voucher from then on");
-    let (key, payer) = payer(&cluster).await?;
+    let (key, payer) = payer(cluster).await?;
     for number in 0..REQUESTS {
         if number == REQUESTS / 2 {
             say(&format!("{number} requests are paid; killing one of the two fronts while the next is under way"));
@@ -61,13 +60,13 @@ pub async fn run(keep: bool) -> Result<bool> {
     say("asking without paying, and with a voucher that was used before");
     let channel = payer.channels().await.pop().context("the payer remembers no channel")?;
     for _ in 0..UNPAID {
-        ask_unpaid(&cluster, &mut table).await?;
-        ask_with_used_voucher(&cluster, &key, &channel, &mut table).await?;
+        ask_unpaid(cluster, &mut table).await?;
+        ask_with_used_voucher(cluster, &key, &channel, &mut table).await?;
     }
 
     say("closing the channel with the receiver's consent");
     let ended = payer.close(&channel.key, None).await.context("the channel cannot be closed")?;
-    let after = settled(&cluster).await?;
+    let after = settled(cluster).await?;
     say("done\n");
 
     println!("{table}");
@@ -80,16 +79,6 @@ pub async fn run(keep: bool) -> Result<bool> {
         println!("    {by:<42} {amount:>8}");
     }
     println!("{}\n", if agree { "They agree." } else { "THEY DO NOT AGREE." });
-
-    if keep {
-        cluster.fronts[0].start_again()?;
-        cluster.fronts[0].ready().await?;
-        println!("{}\nIt stays until `cargo xtask down`.", cluster.addresses());
-        cluster.keep()?;
-    } else {
-        cluster.stop().await?;
-        println!("{:.1} s in all; nothing is left running.", start.elapsed().as_secs_f64());
-    }
     Ok(agree)
 }
 

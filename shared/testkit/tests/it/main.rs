@@ -2,6 +2,7 @@
 
 mod anvil;
 mod cut;
+mod demo;
 mod haproxy;
 mod liar;
 mod postgres;

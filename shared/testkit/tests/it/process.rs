@@ -4,14 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testkit::process::Process;
+use testkit::process::{Process, is_alive};
 use testkit::scratch::Scratch;
 use testkit::wait;
-
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
 
 fn sleeper(log: &Path) -> Result<Process> {
     Process::spawn("a shell", Command::new("/bin/sh").args(["-c", "sleep 1000 & echo $!; wait"]), log)
