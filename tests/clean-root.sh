@@ -4,14 +4,13 @@
 #   tests/clean-root.sh FOLDER [COMMAND…]      default command: cargo xtask demo && cargo xtask test
 #
 # Debian comes from debootstrap into FOLDER (kept, so that a second run is quicker; the clone is always fresh). The Rust
-# toolchain is this machine's, bind-mounted: RUSTUP_HOME and CARGO_HOME say where it is. CA_BUNDLE, when set, replaces the
-# certificates (for a network that brings its own).
+# toolchain is this machine's, bind-mounted read-only. CA_BUNDLE, when set, replaces the certificates (for a network that
+# brings its own).
 set -euo pipefail
 root=$(realpath -m "${1:?usage: tests/clean-root.sh FOLDER [COMMAND…]}")
 shift
 repository=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
-rustup=${RUSTUP_HOME:-$HOME/.rustup}
-cargo=${CARGO_HOME:-$HOME/.cargo}
+toolchain=$(cd "$repository" && rustc --print sysroot)
 
 if [ ! -e "$root/etc/debian_version" ]; then
   debootstrap --variant=minbase --include=ca-certificates,git,gcc,libc6-dev bookworm "$root"
@@ -19,20 +18,20 @@ fi
 if [ -n "${CA_BUNDLE:-}" ]; then cp "$CA_BUNDLE" "$root/etc/ssl/certs/ca-certificates.crt"; fi
 rm -rf "$root/root/sluice"
 git clone -q "$repository" "$root/root/sluice"
-mkdir -p "$root/opt/rustup" "$root/opt/cargo/bin"
+mkdir -p "$root/opt/rust"
 
 mounted=()
 bind() { mount --bind "$1" "$root$2" && mounted+=("$root$2"); }
 trap 'for m in "${mounted[@]}"; do umount -l "$m"; done' EXIT
 bind /proc /proc
 bind /dev /dev
-bind "$rustup" /opt/rustup
-bind "$cargo/bin" /opt/cargo/bin
+bind "$toolchain" /opt/rust
+mount -o remount,ro,bind "$root/opt/rust"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 
 run() {
-  env -i HOME=/root LANG=C.UTF-8 RUSTUP_HOME=/opt/rustup CARGO_HOME=/root/.cargo \
-    PATH=/opt/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  env -i HOME=/root LANG=C.UTF-8 \
+    PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     chroot "$root" bash -c "cd /root/sluice && time $1"
