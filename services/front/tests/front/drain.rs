@@ -138,7 +138,7 @@ async fn a_front_that_drains_behind_haproxy_loses_no_request_and_clients_keep_th
     .await
     .unwrap();
 
-    for amount in 1..=300 {
+    for amount in 1..=200 {
         if amount == 50 {
             programs[0].process.signal(Signal::SIGTERM).unwrap();
         }
@@ -149,5 +149,5 @@ async fn a_front_that_drains_behind_haproxy_loses_no_request_and_clients_keep_th
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(programs[0].process.check_running().unwrap_err().to_string().contains("exit status: 0"));
-    world.settles(&payer, (300, 300, 0)).await;
+    world.settles(&payer, (200, 200, 0)).await;
 }

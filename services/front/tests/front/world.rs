@@ -175,7 +175,7 @@ impl World {
 
     /// The configuration as a file, for a front that is a process.
     pub fn config_file(&self, listen: SocketAddr, ops_listen: SocketAddr) -> std::path::PathBuf {
-        let file = self.folder.path().join("process.toml");
+        let file = self.folder.path().join(format!("{}.toml", listen.port()));
         std::fs::write(&file, self.toml(&listen.to_string(), &ops_listen.to_string(), "")).unwrap();
         file
     }
