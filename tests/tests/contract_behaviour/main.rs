@@ -7,6 +7,7 @@
 mod chain;
 mod closing;
 mod deploying;
+mod differences;
 mod lockstep;
 mod opening;
 mod reading;
