@@ -1,7 +1,7 @@
 //! Payments a second: `cargo run --release -p ledger --example throughput [callers] [channels] [seconds]`.
 //!
-//! Callers charge one unit each, one payment at a time, from random channels of a throw-away PostgreSQL; every answer is
-//! a durable commit. Vouchers are signed beforehand: signatures are the front's business.
+//! Callers charge one unit each, one payment at a time, from random channels of a throw-away PostgreSQL; every answer
+//! is a durable commit. Vouchers are signed beforehand: signatures are the front's business.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -44,8 +44,8 @@ impl Ledger {
     /// Makes a configured deployment known.
     ///
     /// # Errors
-    /// [`LedgerError::Conflict`] when its name was used for another chain, contract, token or payee: the channels stored
-    /// under it would be somebody else's.
+    /// [`LedgerError::Conflict`] when its name was used for another chain, contract, token or payee: the channels
+    /// stored under it would be somebody else's.
     pub async fn register(&self, deployment: &DeploymentRow) -> Result<(), LedgerError> {
         let DeploymentRow { id, chain_id, contract, token, payee } = deployment;
         let sql = "-- register
@@ -105,7 +105,8 @@ impl Ledger {
         }))
     }
 
-    /// Stops following a deployment: nothing is sold through it, and its cursor moves no more, until an operator says so.
+    /// Stops following a deployment: nothing is sold through it, and its cursor moves no more, until an operator says
+    /// so.
     ///
     /// # Errors
     /// When the database is away.

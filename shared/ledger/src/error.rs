@@ -55,7 +55,9 @@ impl LedgerError {
             Some(code) if *code == SqlState::UNIQUE_VIOLATION => {
                 LedgerError::Conflict("somebody else was first".into())
             }
-            Some(code) if !passes_by_itself(code) => LedgerError::Rejected(Arc::new(error)),
+            Some(code) if is_of_the_statement(code) && !is_for_others_sake(code) => {
+                LedgerError::Rejected(Arc::new(error))
+            }
             _ => LedgerError::Unavailable(Arc::new(error)),
         }
     }
@@ -81,9 +83,14 @@ impl LedgerError {
     }
 }
 
-/// True where the same statement may well succeed later: connection trouble (08), a transaction rolled back for others'
-/// sake (40), resources (53), locks (55), operators (57), a system error (58), a standby or a primary turned one (25006).
-fn passes_by_itself(code: &SqlState) -> bool {
+/// True where the server objects to what it was asked, rather than being in trouble itself: connections (08), resources
+/// (53), locks (55), operators (57), the system (58), a standby or a primary turned one (25006).
+pub(crate) fn is_of_the_statement(code: &SqlState) -> bool {
     let code = code.code();
-    code == "25006" || ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+    code != "25006" && !["08", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+}
+
+/// A transaction that was rolled back so that others can go on. The same again may well succeed.
+fn is_for_others_sake(code: &SqlState) -> bool {
+    code.code().starts_with("40")
 }

@@ -1,5 +1,5 @@
-//! The start guard: which servers may hold money. Checked on every connection that commits payments, so that a fail-over
-//! to a weaker server is noticed too.
+//! The start guard: which servers may hold money. Checked on every connection that commits payments, so that a
+//! fail-over to a weaker server is noticed too.
 
 use tokio_postgres::{Client, Error};
 

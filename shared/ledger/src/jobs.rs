@@ -132,8 +132,8 @@ impl Ledger {
         }
     }
 
-    /// Open jobs of a kind, of these deployments, whose time has come, oldest first, at most `limit`. Taking them takes a lease: nothing here
-    /// keeps two processes from working on the same job.
+    /// Open jobs of a kind, of these deployments, whose time has come, oldest first, at most `limit`. Taking them takes
+    /// a lease: nothing here keeps two processes from working on the same job.
     ///
     /// # Errors
     /// When the database is away.
@@ -153,7 +153,8 @@ impl Ledger {
     pub async fn finish(&self, job: JobId, outcome: &Value) -> Result<(), LedgerError> {
         let sql = "-- finish
             WITH ended AS (
-                UPDATE jobs SET state = 'done', outcome = $2, ended_at = now() WHERE id = $1 AND state = 'open' RETURNING id
+                UPDATE jobs SET state = 'done', outcome = $2, ended_at = now()
+                WHERE id = $1 AND state = 'open' RETURNING id
             )
             SELECT pg_notify('sluice_done', id::text) FROM ended";
         self.inner.database.write("finish", sql, &[&job.0, outcome]).await.map(drop)

@@ -24,8 +24,8 @@
 //! ```
 //!
 //! *Invariants:* an answer is given after its commit, never before. `spent + held ≤ authorised` (in Rust, and as the
-//! CHECK `sound`). Whoever writes a channel or its holds locks its epochs first, in key order, ≤ 500 rows a transaction,
-//! and reads the rest in a later statement. Times that decide anything are the database's.
+//! CHECK `sound`). Whoever writes a channel or its holds locks its epochs first, in key order, ≤ 500 rows a
+//! transaction, and reads the rest in a later statement. Times that decide anything are the database's.
 //!
 //! *Absent by design:* traits for storage, RPC, AMQP, keys.
 

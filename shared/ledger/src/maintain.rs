@@ -6,8 +6,8 @@ use crate::{Ledger, LedgerError};
 const JOBS_MAX: i64 = 10_000;
 
 impl Ledger {
-    /// Makes the partitions of the next days and removes what is older than the idempotency window. To be called at least
-    /// daily, by any process and by several at once; connecting calls it.
+    /// Makes the partitions of the next days and removes what is older than the idempotency window. To be called at
+    /// least daily, by any process and by several at once; connecting calls it.
     ///
     /// # Errors
     /// When the database is away. Holds have room for two more days.

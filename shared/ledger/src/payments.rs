@@ -94,7 +94,8 @@ impl Ledger {
         let capture = self.inner.writer.insist(Entry::Settle, settle).await?;
         if !capture.lost.is_zero() {
             metrics::counter!("ledger_captures_short_total").increment(1);
-            tracing::warn!(channel.id = %hold.channel, lost = %capture.lost, "a call was served, but its hold had expired");
+            let (channel, lost) = (hold.channel, capture.lost);
+            tracing::warn!(channel.id = %channel, %lost, "a call was served, but its hold had expired");
         }
         Ok(capture)
     }
@@ -117,8 +118,8 @@ impl Ledger {
     }
 
     /// Releases holds whose front no longer renews them, whoever made them. Returns how many were released or found
-    /// settled meanwhile. Does nothing until the database has answered for one `hold_ttl`: before that, their fronts may
-    /// have had no way to renew them.
+    /// settled meanwhile. Does nothing until the database has answered for one `hold_ttl`: before that, their fronts
+    /// may have had no way to renew them.
     ///
     /// # Errors
     /// When the database is away; what was not released now is released later.

@@ -91,8 +91,8 @@ async fn open(
     Ok((client, driver))
 }
 
-/// A front that stops in the middle of a transaction must not keep its rows; and every plan here is by key, whatever the
-/// statistics of a young table say. There is no `statement_timeout`: it would cancel the wait for the standby.
+/// A front that stops in the middle of a transaction must not keep its rows; and every plan here is by key, whatever
+/// the statistics of a young table say. There is no `statement_timeout`: it would cancel the wait for the standby.
 const SETTINGS: &str = "-- settings
     SET idle_in_transaction_session_timeout = '10s';
     SET lock_timeout = '2s';
@@ -103,8 +103,8 @@ const SETTINGS: &str = "-- settings
     SET enable_mergejoin = off;
     SET jit = off;";
 
-/// PostgreSQL commits and then waits for the standby. When that wait is cancelled the commit stands, on one node, with a
-/// warning for all that is said about it. A server that does not name the routine is believed the worst.
+/// PostgreSQL commits and then waits for the standby. When that wait is cancelled the commit stands, on one node, with
+/// a warning for all that is said about it. A server that does not name the routine is believed the worst.
 fn is_cancelled_commit(notice: &DbError) -> bool {
     let cancelled = notice.routine().is_none_or(|routine| routine == "SyncRepWaitForLSN");
     notice.parsed_severity() == Some(Severity::Warning) && cancelled

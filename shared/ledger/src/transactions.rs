@@ -57,8 +57,8 @@ impl Ledger {
     /// Journals a transaction, before it is broadcast.
     ///
     /// # Errors
-    /// [`LedgerError::Conflict`]: another wallet used this nonce, or was first with this job; broadcast nothing. [`LedgerError::OutcomeUnknown`]: look
-    /// into [`Ledger::open_transactions`].
+    /// [`LedgerError::Conflict`]: another wallet used this nonce, or was first with this job; broadcast nothing.
+    /// [`LedgerError::OutcomeUnknown`]: look into [`Ledger::open_transactions`].
     pub async fn journal(&self, transaction: &NewTransaction) -> Result<(), LedgerError> {
         let sql = "-- journal
             INSERT INTO transactions (hash, chain_id, account, nonce, job, channel, raw, state)
@@ -79,8 +79,8 @@ impl Ledger {
     /// Notes what became of a transaction. What was mined may be sent again after a reorg: any state may follow any.
     ///
     /// # Errors
-    /// [`LedgerError::NotFound`] when it was never journalled. [`LedgerError::Conflict`] when it would be the second of its
-    /// job that may do what the job wants.
+    /// [`LedgerError::NotFound`] when it was never journalled. [`LedgerError::Conflict`] when it would be the second of
+    /// its job that may do what the job wants.
     pub async fn mark_transaction(&self, hash: B256, state: TransactionState) -> Result<(), LedgerError> {
         let sql = "-- mark_transaction
             UPDATE transactions SET state = $2, updated_at = now() WHERE hash = $1 RETURNING hash";
@@ -89,8 +89,8 @@ impl Ledger {
         if marked.is_empty() { Err(LedgerError::NotFound("transaction")) } else { Ok(()) }
     }
 
-    /// The account's transactions that wait to be mined, by nonce: those not yet known to be, and those that a reorg took
-    /// back, as the chain counts only `mined` of them now. At most 1 000.
+    /// The account's transactions that wait to be mined, by nonce: those not yet known to be, and those that a reorg
+    /// took back, as the chain counts only `mined` of them now. At most 1 000.
     ///
     /// # Errors
     /// When the database is away.

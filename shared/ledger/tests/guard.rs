@@ -43,6 +43,31 @@ async fn refuses_a_read_only_database() {
 }
 
 #[tokio::test]
+async fn refuses_a_standby() {
+    let mut server = Postgres::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    let directory = sql(&url).await.query_one("SHOW data_directory", &[]).await.unwrap();
+    server.stop().await.unwrap();
+    std::fs::write(std::path::Path::new(directory.get::<_, &str>(0)).join("standby.signal"), "").unwrap();
+    server.start_again().await.unwrap();
+    assert_eq!(refusal(&settings(&url)).await, "it is a standby");
+}
+
+#[tokio::test]
+async fn takes_a_server_with_a_standby_without_being_told_anything() {
+    let server = Postgres::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    connect(&url).await.close().await; // what there is to write is written
+    server.execute("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'elsewhere'").await.unwrap();
+    server.execute("postgres", "SELECT pg_reload_conf()").await.unwrap();
+    testkit::wait::until("the setting to arrive", std::time::Duration::from_secs(5), async || {
+        Ok(Ledger::connect(&Settings::new(&url)).await.map(drop)?)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn refuses_a_server_that_forgets() {
     let server = Postgres::start_with(Options { durable: false, ..Options::default() }).await.unwrap();
     let url = server.fresh_database().await.unwrap();

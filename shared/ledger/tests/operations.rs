@@ -1,5 +1,5 @@
-//! A hundred thousand real operations, over two ledgers at once: sales, charges, captures, releases, repeats, blocks. The
-//! counters and the holds agree in the end, and no rule was ever broken on the way.
+//! A hundred thousand real operations, over two ledgers at once: sales, charges, captures, releases, repeats, blocks.
+//! The counters and the holds agree in the end, and no rule was ever broken on the way.
 
 mod common;
 

@@ -67,7 +67,8 @@ impl Walk<'_> {
     /// The canonical events of channels, in the order of the chain.
     async fn events_of(&self, ids: &[&[u8]]) -> Result<HashMap<ChannelId, Vec<Event>>, LedgerError> {
         let sql = "-- events_of
-            SELECT channel, block, block_hash, tx_hash, log_index, kind, amount, deadline_block, deadline_time FROM events
+            SELECT channel, block, block_hash, tx_hash, log_index, kind, amount, deadline_block, deadline_time
+            FROM events
             WHERE channel = ANY($1) AND deployment = $2 AND NOT orphaned ORDER BY channel, block, log_index";
         let mut events: HashMap<ChannelId, Vec<Event>> = HashMap::new();
         for row in &self.query(sql, &[&ids, &self.advance.deployment]).await? {
@@ -80,8 +81,9 @@ impl Walk<'_> {
     async fn write_facts(&self, channels: &[Channel]) -> Result<(), LedgerError> {
         let sql = "-- write_facts
             UPDATE channels c
-            SET confirmed = u.confirmed, deposit = u.deposit, pending = u.pending, claimed = u.claimed, status = u.status,
-                requested = u.requested, deadline_block = u.deadline_block, deadline_time = u.deadline_time
+            SET confirmed = u.confirmed, deposit = u.deposit, pending = u.pending, claimed = u.claimed,
+                status = u.status, requested = u.requested,
+                deadline_block = u.deadline_block, deadline_time = u.deadline_time
             FROM unnest($1::bytea[], $2::bool[], $3::numeric[], $4::numeric[], $5::numeric[], $6::text[], $7::numeric[],
                         $8::int8[], $9::int8[])
                  AS u(id, confirmed, deposit, pending, claimed, status, requested, deadline_block, deadline_time)

@@ -62,8 +62,8 @@ impl Ledger {
     /// Brings the ledger up to a block. Equal chains give equal facts, however many steps and reorgs it took.
     ///
     /// # Errors
-    /// [`LedgerError::Fenced`] when another watcher moved the cursor, or the deployment was halted. After any error, read
-    /// the cursor and go on from there.
+    /// [`LedgerError::Fenced`] when another watcher moved the cursor, or the deployment was halted. After any error,
+    /// read the cursor and go on from there.
     pub async fn advance(&self, advance: &Advance) -> Result<(), LedgerError> {
         let channels = self.in_transaction("advance", advance, Step::Record).await?;
         let mut rest = channels.as_slice();
@@ -180,7 +180,8 @@ impl Walk<'_> {
     async fn move_cursor(&self) -> Result<(), LedgerError> {
         let Advance { deployment, to, confirmed, safe_until, .. } = self.advance;
         let sql = "-- move_cursor
-            INSERT INTO cursors (deployment, block, block_hash, block_time, anchor, anchor_hash, confirmed_low, confirmed_high)
+            INSERT INTO cursors (deployment, block, block_hash, block_time, anchor, anchor_hash,
+                                 confirmed_low, confirmed_high)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
             ON CONFLICT (deployment) DO UPDATE
             SET block = excluded.block, block_hash = excluded.block_hash, block_time = excluded.block_time,

@@ -35,7 +35,8 @@ impl Walk<'_> {
     /// What we know of the blocks that were read again.
     async fn stored(&self) -> Result<Vec<Event>, LedgerError> {
         let sql = "-- stored
-            SELECT channel, block, block_hash, tx_hash, log_index, kind, amount, deadline_block, deadline_time FROM events
+            SELECT channel, block, block_hash, tx_hash, log_index, kind, amount, deadline_block, deadline_time
+            FROM events
             WHERE deployment = $1 AND block >= $2 AND NOT orphaned";
         let params: &Params<'_> = &[&self.advance.deployment, &rows::signed(self.advance.rescan_from)];
         self.query(sql, params).await?.iter().map(rows::event).collect()
@@ -48,7 +49,8 @@ impl Walk<'_> {
         let sql = "-- mark_orphans
             UPDATE events e SET orphaned = true
             FROM unnest($2::int8[], $3::bytea[], $4::int8[]) AS u(block, block_hash, log_index)
-            WHERE e.deployment = $1 AND e.block = u.block AND e.block_hash = u.block_hash AND e.log_index = u.log_index";
+            WHERE e.deployment = $1 AND e.block = u.block AND e.block_hash = u.block_hash
+              AND e.log_index = u.log_index";
         let blocks: Vec<i64> = orphans.iter().map(|event| rows::signed(event.block.number)).collect();
         let hashes: Vec<&[u8]> = orphans.iter().map(|event| event.block.hash.as_slice()).collect();
         let indexes: Vec<i64> = orphans.iter().map(|event| rows::signed(event.log_index)).collect();
@@ -64,7 +66,8 @@ impl Walk<'_> {
                                 deadline_block, deadline_time)
             SELECT $1, u.* FROM unnest($2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::bytea[], $7::text[],
                                        $8::numeric[], $9::int8[], $10::int8[]) AS u
-            ON CONFLICT (deployment, block, block_hash, log_index) DO UPDATE SET orphaned = false WHERE events.orphaned";
+            ON CONFLICT (deployment, block, block_hash, log_index)
+            DO UPDATE SET orphaned = false WHERE events.orphaned";
         let blocks: Vec<i64> = events.iter().map(|event| rows::signed(event.block.number)).collect();
         let hashes: Vec<&[u8]> = events.iter().map(|event| event.block.hash.as_slice()).collect();
         let indexes: Vec<i64> = events.iter().map(|event| rows::signed(event.log_index)).collect();

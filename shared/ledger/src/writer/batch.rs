@@ -18,6 +18,7 @@ use super::connection::Connection;
 use super::entry::Entry;
 use super::{read, write};
 use crate::LedgerError;
+use crate::error::is_of_the_statement;
 
 /// What to do about rows that somebody else has locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,10 +79,12 @@ impl Failure {
     /// Whose fault an error is. The server's own trouble and a lost connection are nobody's.
     pub(super) fn of(error: Error, kind: fn(Error) -> LedgerError) -> Failure {
         let said = error.as_db_error().filter(|db| db.parsed_severity() == Some(Severity::Error));
-        let of_an_entry = said.is_some_and(|db| {
-            let code = db.code().code();
-            code != "25006" && !["08", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
-        });
-        if of_an_entry { Failure::Entry(kind(error)) } else { Failure::Connection(kind(error)) }
+        let of_an_entry = said.is_some_and(|db| is_of_the_statement(db.code()));
+        match kind(error) {
+            // What may have happened must not be done again.
+            error @ LedgerError::OutcomeUnknown => Failure::Connection(error),
+            error if of_an_entry => Failure::Entry(error),
+            error => Failure::Connection(error),
+        }
     }
 }

@@ -74,8 +74,8 @@ const HOLDS_BY_REQUEST: &str = concat!(
     ) AS h"
 );
 
-/// Holds that a voucher seen before may take over; $3 is the least amount such a voucher could have, $4 how many entries
-/// ask. Most vouchers are new, and cost one look at their epoch.
+/// Holds that a voucher seen before may take over; $3 is the least amount such a voucher could have, $4 how many
+/// entries ask. Most vouchers are new, and cost one look at their epoch.
 const HOLDS_BY_HASH: &str = concat!(
     "-- holds_by_hash
     SELECT ",

@@ -14,7 +14,8 @@ use super::entry::Entry;
 use super::lane::Lane;
 use crate::LedgerError;
 
-/// Runs the patient lane until the fast lane has ended and nothing waits. An entry waits `patience` from when it was asked.
+/// Runs the patient lane until the fast lane has ended and nothing waits. An entry waits `patience` from when it was
+/// asked.
 pub(super) async fn run(mut lane: Lane, mut skipped: mpsc::Receiver<Entry>, patience: Duration, waiting_max: usize) {
     let mut waiting: VecDeque<Entry> = VecDeque::new();
     loop {

@@ -113,7 +113,9 @@ struct Wanted<'a> {
 
 /// Sales that may turn out to repeat a released one.
 struct Retry {
+    /// Only where at least this much is authorised can they be repetitions.
     least: Amount,
+    /// How many they are: each may repeat another one.
     entries: i64,
 }
 
