@@ -21,7 +21,7 @@ use crate::range::Range;
 /// address, a node may lag this far behind the others without a log getting lost.
 const NEAR: u64 = 32;
 /// How many questions about blocks may be under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 
 /// The logs of consecutive blocks.
 #[derive(Debug)]

@@ -22,6 +22,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use alloy_primitives::B256;
 use channel::{BlockRef, Freshness};
 use contracts::{Deployment, Log};
 use evm::{Block, Rpc};
@@ -96,7 +97,7 @@ impl Follower {
         match self.next(&cursor, &head).await? {
             Step::Rest => Ok(Finding::Nothing(Round::Current)),
             Step::Wait => {
-                tracing::info!(
+                tracing::debug!(
                     deployment = self.deployment.name,
                     head = head.number,
                     cursor = cursor.block.number,
@@ -118,8 +119,7 @@ impl Follower {
                     "the chain was reorganised: reading again from the anchor"
                 );
                 gauges::reorg(&self.deployment);
-                let after = (cursor.anchor.number + 1, Some(cursor.anchor.hash));
-                self.read(Some(&cursor), after, &head, seen_at).await
+                self.read(Some(&cursor), self.after_anchor(&cursor), &head, seen_at).await
             }
             Step::Halt => Ok(Finding::Broken(format!(
                 "block {} is no longer {}: the chain was reorganised below what it must keep",
@@ -135,9 +135,9 @@ impl Follower {
             Finding::News(advance, round) => {
                 let (from, to) = (advance.rescan_from, advance.to.block.number);
                 let events = advance.events.len();
+                self.ledger.advance(&advance).await?;
                 gauges::cursor(&self.deployment, &advance.to);
                 gauges::safe_until(&self.deployment, advance.safe_until);
-                self.ledger.advance(&advance).await?;
                 if round == Round::More || events > 0 {
                     tracing::info!(deployment = self.deployment.name, from, to, events, "read blocks");
                 }
@@ -174,11 +174,21 @@ impl Follower {
         Ok(step)
     }
 
+    /// Where reading again begins: after the anchor, but never before the first block to be read at all.
+    fn after_anchor(&self, cursor: &Cursor) -> (u64, Option<B256>) {
+        let after = cursor.anchor.number + 1;
+        if self.deployment.from_block > after {
+            (self.deployment.from_block, None)
+        } else {
+            (after, Some(cursor.anchor.hash))
+        }
+    }
+
     /// Reads from `after` (a block number and its parent's hash) towards the head.
     async fn read(
         &mut self,
         cursor: Option<&Cursor>,
-        after: (u64, Option<alloy_primitives::B256>),
+        after: (u64, Option<B256>),
         head: &Block,
         seen_at: u64,
     ) -> Result<Finding, Trouble> {
@@ -233,7 +243,8 @@ impl Follower {
                 Ok(None) => {}
                 Err(error) => {
                     gauges::skipped(&self.deployment);
-                    tracing::error!(deployment = self.deployment.name, %error, tx.hash = %log.tx_hash, log = log.log_index, "a log cannot be read and is left out");
+                    let (name, hash) = (&self.deployment.name, log.tx_hash);
+                    tracing::error!(deployment = name, %error, tx.hash = %hash, "a log cannot be read and is left out");
                 }
             }
         }

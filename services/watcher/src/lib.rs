@@ -1,6 +1,6 @@
 //! Follows chains and keeps the ledger true.
 //!
-//! One watcher is active per chain, by a lease in the database ([`runtime::Lease`]); any number may stand by. The active one goes
+//! One watcher is active per chain, by a lease in the database ([`Lease`]); any number may stand by. The active one goes
 //! rounds ([`active`]), and a round is the story of a block ([`follow`]). What to do about a chain that changed is decided
 //! in [`reorg`], how much to ask for at once in [`range`], and how to ask so that the answers belong together in [`fetch`].
 //!

@@ -152,6 +152,23 @@ async fn a_deposit_reorganised_away_under_a_voucher_stops_sales_on_that_channel_
 }
 
 #[tokio::test]
+async fn what_is_older_than_the_first_block_to_read_stays_unread_when_blocks_are_read_again() -> Result<()> {
+    let mut world = World::new(3).await?;
+    world.open(2, 100).await?;
+    world.deployment.from_block = world.rpc.head().await?.number + 1;
+    let (book, setup) = (Book::new().await?, Setup::default());
+    let watching = setup.watch(&book, &[world.target()])?;
+    world.open(3, 100).await?;
+    world.open(4, 100).await?;
+    book.caught_up(&world.rpc).await?;
+    world.reorg(1, &[]).await?;
+    book.caught_up(&world.rpc).await?;
+    assert_eq!(book.ask::<i64>("SELECT count(*) FROM channels WHERE status <> 'absent'").await?, 1);
+    assert_eq!(book.dump().await?, setup.fresh_sync(&world.rpc, &[world.target()]).await?);
+    watching.stop().await
+}
+
+#[tokio::test]
 async fn a_close_that_is_reorganised_away_opens_the_channel_again() -> Result<()> {
     let mut world = World::new(1).await?;
     let book = Book::new().await?;

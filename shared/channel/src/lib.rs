@@ -1,7 +1,7 @@
 //! What a payment is: the rules of a payment channel, and nothing else.
 //!
-//! A payer signs cumulative [`Voucher`]s; a sale reserves ([`hold`]) part of what was authorised, the call settles it
-//! ([`capture`] or [`release`]), and what the chain says arrives as [`Facts`], folded from [`Event`]s.
+//! A payer signs cumulative [`Voucher`]s; a sale reserves ([`hold()`]) part of what was authorised, the call settles it
+//! ([`capture()`] or [`release()`]), and what the chain says arrives as [`Facts`], folded from [`Event`]s.
 //!
 //! *Invariant:* `spent + held ≤ authorised` for every [`Epoch`], whatever happens, and applying chain facts never fails.
 //! *Absent by design:* `async`, clocks, randomness, environment, SQL, HTTP. Time is an argument.
@@ -22,7 +22,9 @@ pub use amount::{Amount, AmountError};
 pub use chain::{BlockRef, Deadline, Event, EventKind, Facts, Status, absorb_claims, facts};
 pub use close::{CloseRefusal, agree_close};
 pub use freshness::{Freshness, safe_until};
-pub use hold::{Capture, Hold, HoldId, HoldState, Request, RequestHash, Sale, Sold, capture, charge, hold, must_be_open, release};
+pub use hold::{
+    Capture, Hold, HoldId, HoldState, Request, RequestHash, Sale, Sold, capture, charge, hold, must_be_open, release,
+};
 pub use plan::{Action, plan};
 pub use refusal::Refusal;
 pub use signature::{BadSignature, Key, Signature};

@@ -158,3 +158,28 @@ pub(crate) fn place(log: NodeLog) -> Option<Log> {
         data: log.inner.data.data,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(change: impl FnOnce(&mut serde_json::Value)) -> NodeLog {
+        let word = B256::repeat_byte(1);
+        let mut log = serde_json::json!({
+            "address": alloy_primitives::Address::repeat_byte(2), "topics": [word], "data": "0x05", "blockHash": word,
+            "blockNumber": "0x7", "transactionHash": word, "transactionIndex": "0x0", "logIndex": "0x3", "removed": false,
+        });
+        change(&mut log);
+        serde_json::from_value(log).expect("a log as nodes write it")
+    }
+
+    #[test]
+    fn a_log_has_a_place_in_the_chain_or_is_refused() {
+        let placed = place(log(|_| {})).expect("it has a place");
+        assert_eq!((placed.block.number, placed.log_index), (7, 3));
+        for field in ["blockHash", "blockNumber", "transactionHash", "logIndex"] {
+            assert_eq!(place(log(|log| log[field] = serde_json::Value::Null)), None, "{field}");
+        }
+        assert_eq!(place(log(|log| log["removed"] = true.into())), None);
+    }
+}

@@ -46,28 +46,33 @@ pub fn load(path: &Path, password_file: Option<&Path>) -> Result<Key, EvmError> 
 pub fn create(path: &Path, password: Option<&str>) -> Result<Key, EvmError> {
     let signer = PrivateKeySigner::random_with(&mut OsRng);
     let bytes = Zeroizing::new(signer.to_bytes().0);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| bad(path, &format!("cannot be made: {error}")))?;
+    let key = Key::from_bytes(&bytes).ok_or_else(|| bad(path, "no key could be made"))?;
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(|error| bad(path, &format!("cannot be made: {error}")))?;
     let written = match password {
         None => {
             let text = Zeroizing::new(hex::encode_prefixed(bytes.as_slice()));
             writeln!(file, "{}", *text).map_err(|error| error.to_string())
         }
-        // Writes into the file we just made, so the mode stays.
-        Some(password) => {
-            let (folder, name) =
-                (path.parent().unwrap_or(Path::new("")), path.file_name().and_then(|name| name.to_str()));
-            PrivateKeySigner::encrypt_keystore(folder, &mut OsRng, bytes.as_slice(), password, name)
-                .map(|_| ())
-                .map_err(|error| error.to_string())
-        }
+        Some(password) => encrypt_into(path, &bytes, password),
     };
-    written.and_then(|()| file.sync_all().map_err(|error| error.to_string())).map_err(|error| bad(path, &error))?;
-    Key::from_bytes(&bytes).ok_or_else(|| bad(path, "holds no key"))
+    match written.and_then(|()| file.sync_all().map_err(|error| error.to_string())) {
+        Ok(()) => Ok(key),
+        Err(error) => {
+            // Half a key file is worse than none; if even that fails, the first error is the one to know.
+            let _ = std::fs::remove_file(path);
+            Err(bad(path, &format!("cannot be written: {error}")))
+        }
+    }
+}
+
+/// Writes a keystore over the empty file at `path`, so that its mode stays.
+fn encrypt_into(path: &Path, bytes: &[u8; 32], password: &str) -> Result<(), String> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or("its name is no text")?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let stored = PrivateKeySigner::encrypt_keystore(folder, &mut OsRng, bytes, password, Some(name));
+    stored.map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn parse_hex(text: &str) -> Option<Key> {

@@ -11,7 +11,7 @@ use crate::classify::classify;
 use crate::transport::Http;
 
 /// How often a read is tried when the connection fails at once. A time-out is not repeated: the caller has waited enough.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long a chain id that was seen is believed. After any failure it is asked for at once: the node behind an address

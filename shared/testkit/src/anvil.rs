@@ -37,11 +37,13 @@ pub struct Options {
     pub block_time: Option<u64>,
     /// Makes `finalized` the head less twice this many blocks, `safe` the head less once.
     pub slots_in_an_epoch: u64,
+    /// The time at which it begins, in seconds since 1970; its clock goes on from there. `None`: now.
+    pub genesis_time: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { chain_id: 61, block_time: None, slots_in_an_epoch: 1 }
+        Self { chain_id: 61, block_time: None, slots_in_an_epoch: 1, genesis_time: None }
     }
 }
 
@@ -158,13 +160,16 @@ impl Anvil {
     }
 
     fn spawn(&self) -> Result<Process> {
-        let Options { chain_id, block_time, slots_in_an_epoch } = self.options;
+        let Options { chain_id, block_time, slots_in_an_epoch, genesis_time } = self.options;
         let mut command = Command::new(paths::anvil()?);
         command.args(["--host", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--chain-id", &chain_id.to_string()]);
         command.args(["--slots-in-an-epoch", &slots_in_an_epoch.to_string()]);
         if let Some(seconds) = block_time {
             command.args(["--block-time", &seconds.to_string()]);
+        }
+        if let Some(seconds) = genesis_time {
+            command.args(["--timestamp", &seconds.to_string()]);
         }
         command.arg("--state").arg(self.scratch.path().join("state.json"));
         command.arg("--cache-path").arg(self.scratch.path().join("cache"));

@@ -6,11 +6,18 @@ use super::{Contracts, Options};
 use crate::anvil::Anvil;
 use crate::haproxy::Client;
 
-/// What a request costs, by path: a file, a teapot, and whatever else the upstream does.
-pub(super) const PRICES: [(&str, u128); 3] = [("/file.txt", 10), ("/teapot.txt", 1), ("/page", 1)];
-
-/// Pages of the upstream that cost 1, and what is below them.
-const PREFIXES: [&str; 6] = ["/fail", "/status", "/slow", "/echo", "/upload", "/events"];
+/// What the upstream sells beside the file, which costs 10.
+const PAGES: [(&str, &str, u32); 9] = [
+    ("path", "/free", 0),
+    ("path", "/teapot.txt", 1),
+    ("path", "/page", 1),
+    ("prefix", "/fail", 1),
+    ("prefix", "/status", 1),
+    ("prefix", "/slow", 1),
+    ("prefix", "/echo", 1),
+    ("prefix", "/upload", 1),
+    ("prefix", "/events", 1),
+];
 
 pub(super) fn text(
     options: &Options,
@@ -65,9 +72,7 @@ price = 10
         chain_id = chain.chain_id(),
         rpc_url = chain.url(),
     );
-    let pages = PRICES.iter().skip(1).map(|(path, price)| ("path", *path, *price));
-    let prefixes = PREFIXES.iter().map(|path| ("prefix", *path, 1));
-    for (how, path, price) in pages.chain(prefixes).chain([("path", "/free", 0)]) {
+    for (how, path, price) in PAGES {
         text += &format!("\n[[front.routes]]\n{how} = \"{path}\"\nupstream = \"http://{upstream}\"\nprice = {price}\n");
     }
     text + "\n" + more
