@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::report::{self, Report};
-use crate::{account, channel, config, contract, doctor, key, migrate, pay};
+use crate::{account, channel, config, contract, doctor, key, migrate, pay, resume};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -52,6 +52,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Bring a cluster's database up to date.
     Migrate(migrate::Arguments),
+    /// Follow a halted deployment again.
+    Resume(resume::Arguments),
 }
 
 /// Runs the command that the command line names.
@@ -76,5 +78,6 @@ async fn dispatch(command: Command) -> anyhow::Result<Report> {
         Command::Config(command) => config::run(&command),
         Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Resume(arguments) => resume::run(arguments).await,
     }
 }

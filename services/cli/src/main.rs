@@ -14,6 +14,7 @@ mod migrate;
 mod pay;
 mod payer_arguments;
 mod report;
+mod resume;
 
 fn main() -> ExitCode {
     arguments::run()

@@ -5,6 +5,7 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use anyhow::{Context, Result, ensure};
 use common::World;
 use common::book::Book;
@@ -65,7 +66,8 @@ async fn the_logs_never_show_the_address_of_the_node() -> Result<()> {
     let (folder, book) = (tempfile::TempDir::new()?, Book::new().await?);
     let url = format!("http://user:hunter2@127.0.0.1:{}/", world.chain.port());
     let away = format!("http://127.0.0.1:{}/v3/hunter3", testkit::ports::free()?);
-    let other = contracts::Deployment { name: "other".to_owned(), ..world.deployment.clone() };
+    let payee = Address::repeat_byte(9);
+    let other = contracts::Deployment { name: "other".to_owned(), payee, ..world.deployment.clone() };
     let mut watcher = Setup { log: "trace", ..Setup::default() }.spawn(
         folder.path(),
         "watcher",

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use anyhow::{Result, ensure};
 use channel::{Amount, Refusal, Request, RequestHash, Status, Terms, Voucher};
 use common::World;
@@ -188,6 +188,7 @@ async fn a_close_that_is_reorganised_away_opens_the_channel_again() -> Result<()
 async fn a_reorganisation_below_the_bound_halts_that_deployment_and_no_other() -> Result<()> {
     let (mut world, mut other) = (World::new(1).await?, World::new(1).await?);
     other.deployment.name = "other".to_owned();
+    other.deployment.payee = Address::repeat_byte(9);
     let book = Book::new().await?;
     let setup = Setup { reorg_depth: 8, ..Setup::default() };
     let watching = setup.watch(&book, &[world.target(), other.target()])?;
@@ -220,6 +221,17 @@ async fn a_reorganisation_below_the_bound_halts_that_deployment_and_no_other() -
     other.chain.mine(1).await?;
     book.caught_up_with("other", &other.rpc).await?;
     assert_eq!(book.safe_until().await?, None);
+
+    // Until a person has looked: then everything is read anew.
+    assert!(book.ledger.resume("main").await?);
+    assert!(!book.ledger.resume("other").await?, "it was not halted");
+    book.caught_up(&world.rpc).await?;
+    assert!(book.safe_until().await?.is_some());
+    watching.stop().await?;
+    let fresh = Book::new().await?;
+    let watching = setup.watch(&fresh, &[world.target()])?;
+    fresh.caught_up(&world.rpc).await?;
+    assert_eq!(book.ledger.dump("main").await?, fresh.ledger.dump("main").await?);
     watching.stop().await
 }
 

@@ -105,8 +105,8 @@ impl Ledger {
         }))
     }
 
-    /// Stops following a deployment: nothing is sold through it, and its cursor moves no more, until an operator says
-    /// so.
+    /// Stops following a deployment: nothing is sold through it, and its cursor moves no more, until an operator calls
+    /// [`Ledger::resume`].
     ///
     /// # Errors
     /// When the database is away.
@@ -115,6 +115,27 @@ impl Ledger {
             WITH halted AS (UPDATE cursors SET halted = $2 WHERE deployment = $1)
             UPDATE deployments SET safe_until = NULL WHERE id = $1";
         self.inner.database.write("halt", sql, &[&deployment, &reason]).await.map(drop)
+    }
+
+    /// Follows a halted deployment again, from its first block: all that the chain said is forgotten and read anew. What
+    /// payers authorised and what was charged stays. False when it was not halted.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn resume(&self, deployment: &str) -> Result<bool, LedgerError> {
+        let sql = "-- resume
+            WITH resumed AS (
+                DELETE FROM cursors WHERE deployment = $1 AND halted IS NOT NULL RETURNING deployment
+            ), unsaid AS (
+                UPDATE events SET orphaned = true WHERE deployment IN (SELECT deployment FROM resumed)
+            ), unknown AS (
+                UPDATE channels SET confirmed = false, deposit = 0, pending = 0, claimed = 0, status = 'absent',
+                                    requested = NULL, deadline_block = NULL, deadline_time = NULL
+                WHERE deployment IN (SELECT deployment FROM resumed)
+            )
+            SELECT deployment FROM resumed";
+        let resumed = self.inner.database.write("resume", sql, &[&deployment]).await?;
+        Ok(!resumed.is_empty())
     }
 
     /// The facts of a deployment's channels as text, in the order of their keys, without those that the chain does not

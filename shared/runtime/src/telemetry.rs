@@ -9,12 +9,16 @@ use tracing_subscriber::EnvFilter;
 const DURATION_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// Never more than this, whatever `RUST_LOG` says: its debug output shows statements with their values, signatures too.
+const QUIET: &str = "tokio_postgres=info";
+
 /// Starts logging (JSON unless a person watches; `RUST_LOG` filters, default `info`) and metrics.
 ///
 /// # Errors
 /// When a recorder was installed before.
 pub fn init() -> Result<PrometheusHandle, BuildError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter.add_directive(QUIET.parse().expect("a directive"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         logs.init();

@@ -97,6 +97,13 @@ fn every_contradiction_is_listed_not_only_the_first() {
 }
 
 #[test]
+fn a_place_to_be_paid_at_has_one_name() {
+    let (_, section) = DEPLOYMENT.split_once("[deployments.main]").expect("a deployment");
+    let error = Folder::with(&format!("{DEPLOYMENT}\n[deployments.again]\n{section}")).error();
+    assert!(error.contains("deployments.main: the same chain, contract and payee as deployments.again"), "{error}");
+}
+
+#[test]
 fn a_route_that_makes_no_sense_is_refused() {
     for (route, expected) in [
         ("path = \"/a\"\nprefix = \"/b\"\nfile = \"goods.txt\"\nprice = 1", "exactly one of `path` and `prefix`"),

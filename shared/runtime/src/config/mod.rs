@@ -112,8 +112,13 @@ impl Config {
         if self.deployments.is_empty() {
             problems.push("deployments: at least one is needed".to_owned());
         }
+        let mut places = BTreeMap::new();
         for (name, deployment) in &self.deployments {
             deployment.problems(&format!("deployments.{name}"), &mut problems);
+            // A channel of both would be one channel in the ledger, and belong to one of them.
+            if let Some(first) = places.insert((deployment.chain_id, deployment.contract, deployment.payee), name) {
+                problems.push(format!("deployments.{name}: the same chain, contract and payee as deployments.{first}"));
+            }
         }
         let mut seen: BTreeMap<_, usize> = BTreeMap::new();
         for (index, route) in self.front.routes.iter().enumerate() {
