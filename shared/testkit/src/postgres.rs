@@ -19,7 +19,7 @@ use tokio_postgres::NoTls;
 
 use crate::process::Process;
 use crate::scratch::Scratch;
-use crate::{paths, ports, reaper, wait};
+use crate::{paths, ports, wait};
 
 const START: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(20);
@@ -52,18 +52,14 @@ pub struct Postgres {
     scratch: Scratch,
     migrated: OnceCell<()>,
     databases: AtomicU32,
+    kept: bool,
 }
 
 impl Postgres {
     /// The server that all tests of this process share; it ends with the process. Take a [`Postgres::fresh_database`].
     pub async fn shared() -> Result<&'static Postgres> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
-        let start = async || {
-            let server = Postgres::start().await?;
-            reaper::remove_after_us(server.scratch.path())?;
-            anyhow::Ok(server)
-        };
-        SHARED.get_or_try_init(start).await
+        SHARED.get_or_try_init(Postgres::start).await
     }
 
     /// A server of the test's own, for tests that kill it.
@@ -85,7 +81,7 @@ impl Postgres {
             run(as_server(&mut copy, scratch.path())?)?;
         }
         let (migrated, databases) = (OnceCell::new(), AtomicU32::new(0));
-        let mut server = Postgres { process: None, options, port, scratch, migrated, databases };
+        let mut server = Postgres { process: None, options, port, scratch, migrated, databases, kept: false };
         server.start_again().await?;
         Ok(server)
     }
@@ -174,6 +170,7 @@ impl Postgres {
     /// Lets it and its data outlive us; gives its process id.
     pub fn keep(mut self) -> Result<u32> {
         self.scratch.keep();
+        self.kept = true;
         self.process.take().context("PostgreSQL is not running")?.keep()
     }
 
@@ -211,6 +208,18 @@ impl Postgres {
         self.execute("postgres", &format!("DROP DATABASE IF EXISTS {TEMPLATE}")).await?;
         self.execute("postgres", &format!("CREATE DATABASE {TEMPLATE}")).await?;
         migrate(&self.url(TEMPLATE)).await
+    }
+}
+
+impl Drop for Postgres {
+    /// A server that was killed leaves its shared memory behind, and the machine has only so many pieces of it.
+    fn drop(&mut self) {
+        drop(self.process.take());
+        let lock = fs::read_to_string(self.scratch.path().join("data/postmaster.pid")).unwrap_or_default();
+        let segment = lock.lines().nth(6).and_then(|line| line.split_whitespace().nth(1));
+        if let Some(segment) = segment.filter(|_| !self.kept) {
+            let _ = Command::new("ipcrm").args(["-m", segment]).output(); // 56 bytes stay
+        }
     }
 }
 

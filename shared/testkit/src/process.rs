@@ -14,7 +14,7 @@ use crate::{reaper, wait};
 
 const POLL: Duration = Duration::from_millis(10);
 /// How long something dropped may take before it is killed.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(6);
 const LINES_OF_A_FAILURE: usize = 30;
 
 /// A running program. Dropped, it ends: at once, or after the signal of [`Process::ends_with`].

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::paths;
+use crate::{paths, reaper};
 
 /// A directory under [`paths::data_dir`].
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl Scratch {
         let dir = tempfile::Builder::new().prefix(&format!("{name}-")).permissions(open).tempdir_in(&home);
         let dir = dir.with_context(|| format!("cannot create a directory in {}", home.display()))?;
         let path = dir.path().to_path_buf();
+        reaper::remove_after_us(&path)?;
         Ok(Self { dir: Some(dir), path })
     }
 
@@ -43,6 +44,7 @@ impl Scratch {
     pub fn keep(&mut self) {
         if let Some(dir) = self.dir.take() {
             self.path = dir.keep();
+            let _ = reaper::spare(&self.path); // then it is removed after all
         }
     }
 }

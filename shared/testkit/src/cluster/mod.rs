@@ -26,7 +26,7 @@ use crate::anvil::{self, Anvil};
 use crate::haproxy::{Backend, Client, Haproxy};
 use crate::postgres::{self, Postgres};
 use crate::scratch::Scratch;
-use crate::{http, ports, reaper, rpc, wait};
+use crate::{http, ports, rpc, wait};
 
 /// Of the chain's [`anvil::KEYS`]: who deploys the contracts.
 pub const DEPLOYER: usize = 0;
@@ -107,12 +107,7 @@ impl Cluster {
     /// The cluster that all tests of this process share, as the first of them wants it; it ends with the process.
     pub async fn shared(options: Options) -> Result<&'static Cluster> {
         static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-        let start = async || {
-            let cluster = Cluster::start(options).await?;
-            reaper::remove_after_us(cluster.scratch.path())?;
-            anyhow::Ok(cluster)
-        };
-        SHARED.get_or_try_init(start).await
+        SHARED.get_or_try_init(|| Cluster::start(options)).await
     }
 
     /// Starts everything, and waits until a request can be paid.

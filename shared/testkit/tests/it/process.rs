@@ -51,25 +51,30 @@ async fn what_we_start_ends_with_us_even_when_we_are_killed() -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()?;
     let lines = BufReader::new(us.stdout.take().context("no output")?).lines();
-    let pids: Vec<u32> = lines
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("started ")?.split(' ').map(|pid| pid.parse().ok()).collect())
-        .context("the other process of ours says nothing")?;
+    let said = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("started ").map(str::to_owned));
+    let said = said.context("the other process of ours says nothing")?;
+    let (pids, dir) = said.split_once(" in ").context("it says no directory")?;
+    let pids: Vec<u32> = pids.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(*pid)), "{pids:?}");
+    assert!(Path::new(dir).exists(), "{dir}");
     us.kill()?; // SIGKILL: no destructor runs
     us.wait()?;
-    gone(&pids).await
+    gone(&pids).await?;
+    wait::until("the directory to be gone", Duration::from_secs(10), async || {
+        ensure!(!Path::new(dir).exists(), "{dir} is still there");
+        Ok(())
+    })
+    .await
 }
 
 /// Not a test: the process that the test above kills.
 #[tokio::test]
 #[ignore = "started by another test"]
 async fn stand_in() -> Result<()> {
-    let log = std::env::temp_dir().join(format!("stand-in-{}", std::process::id()));
+    let scratch = Scratch::new("stand-in")?;
+    let log = scratch.path().join("log");
     let process = sleeper(&log)?;
-    let child = childs_child(&log).await?;
-    std::fs::remove_file(&log)?;
-    println!("\nstarted {} {child}", process.pid());
+    println!("\nstarted {} {} in {}", process.pid(), childs_child(&log).await?, scratch.path().display());
     std::future::pending().await
 }
 
