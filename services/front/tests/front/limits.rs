@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{Front, World, fault};
+use crate::world::{Front, World, failure, fault};
 
 /// Sends bytes, and reads what comes until the front closes the connection or this long has passed.
 async fn say(front: &Front, bytes: &[u8], patience: Duration) -> String {
@@ -105,6 +105,26 @@ async fn who_says_nothing_or_never_ends_its_headers_is_hung_up_on() {
         let answer = say(&front, words.as_bytes(), Duration::from_secs(5)).await;
         assert!(began.elapsed() < Duration::from_secs(2), "{words:?} {answer}");
     }
+}
+
+#[tokio::test]
+async fn too_many_newcomers_are_refused_at_once_instead_of_waiting() {
+    let world = World::new().await;
+    let (_known, stranger) = (world.payer(100).await, world.stranger().await);
+    let front = world.front_with(|config| config.front.limits.waiting_for_sync = 1).await;
+    // Nobody watches the chain here, so whoever waits waits to the end of its patience.
+    let timed = async |delay| {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        let began = Instant::now();
+        let answer = front.pay("/page", &stranger, 1).await;
+        assert_eq!(answer.status(), StatusCode::PAYMENT_REQUIRED);
+        assert_eq!(failure(&answer), ["rdn-nonexisting-channel"]);
+        began.elapsed()
+    };
+    let patience = world.config("").front.timeouts.sync;
+    let (first, second) = tokio::join!(timed(0), timed(100));
+    assert!(first >= patience, "{first:?}");
+    assert!(second < patience / 2, "{second:?}");
 }
 
 #[tokio::test]
