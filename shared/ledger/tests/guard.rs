@@ -75,6 +75,22 @@ async fn refuses_a_server_that_forgets() {
 }
 
 #[tokio::test]
+async fn refuses_a_server_that_may_come_back_with_torn_pages() {
+    let server = Postgres::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    server.execute("postgres", "ALTER SYSTEM SET full_page_writes = off").await.unwrap();
+    server.execute("postgres", "SELECT pg_reload_conf()").await.unwrap();
+    testkit::wait::until("the setting to arrive", std::time::Duration::from_secs(5), async || {
+        let answer = Ledger::connect(&settings(&url)).await;
+        let refused = matches!(&answer, Err(LedgerError::Refused(reason)) if reason == "full_page_writes = off");
+        anyhow::ensure!(refused, "{answer:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn is_unhealthy_within_a_second_once_the_server_hangs_or_is_weaker() {
     let mut server = Postgres::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();

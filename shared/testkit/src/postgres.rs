@@ -175,20 +175,21 @@ impl Postgres {
     }
 
     fn spawn(&self) -> Result<Process> {
-        let on_off = if self.options.durable { "on" } else { "off" };
-        let settings = [
+        let mut settings = vec![
             ("port", self.port.to_string()),
             ("listen_addresses", "127.0.0.1".into()),
             ("unix_socket_directories", self.socket_dir().unwrap_or_default()),
             ("max_connections", self.options.max_connections.to_string()),
             ("shared_buffers", "64MB".into()),
             ("dynamic_shared_memory_type", "mmap".into()), // leaves nothing in /dev/shm when killed
-            ("fsync", on_off.into()),
-            ("synchronous_commit", on_off.into()),
-            ("full_page_writes", on_off.into()),
             ("timezone", "UTC".into()),
             ("log_line_prefix", "%m [%p] %d ".into()),
         ];
+        if !self.options.durable {
+            // Durable is the default; said here, ALTER SYSTEM could not change it.
+            let switches = ["fsync", "synchronous_commit", "full_page_writes"];
+            settings.extend(switches.map(|name| (name, "off".into())));
+        }
         let mut command = Command::new(paths::postgres("postgres")?);
         command.arg("-D").arg(self.scratch.path().join("data"));
         for (name, value) in settings {
