@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -15,6 +15,8 @@ use crate::{reaper, wait};
 const POLL: Duration = Duration::from_millis(10);
 /// How long something dropped may take before it is killed.
 const GRACE: Duration = Duration::from_secs(6);
+/// How long all threads of something paused may take to stop.
+const STOPPED: Duration = Duration::from_secs(2);
 const LINES_OF_A_FAILURE: usize = 30;
 
 /// A running program. Dropped, it ends: at once, or after the signal of [`Process::ends_with`].
@@ -78,9 +80,16 @@ impl Process {
         signal_group(self.pid(), signal).with_context(|| format!("cannot send {signal} to {}", self.name))
     }
 
-    /// Lets it hang, as a machine does that swaps or a network that drops.
+    /// Lets it hang, as a machine does that swaps or a network that drops. When this returns, it does.
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::SIGSTOP)
+        self.signal(Signal::SIGSTOP)?;
+        // The signal is only sent: a thread on another core may go on for a moment, and answer.
+        let until = Instant::now() + STOPPED;
+        while !is_stopped(self.pid()) {
+            ensure!(Instant::now() < until, "{} does not stop", self.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Lets it go on.
@@ -169,6 +178,13 @@ pub fn started(pid: u32) -> Option<String> {
 fn stat(pid: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
+}
+
+/// Whether every thread of a process is stopped.
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut threads = threads.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    threads.all(|thread| stat(thread).is_none_or(|fields| fields[0] == "T"))
 }
 
 fn signal_group(group: u32, signal: Signal) -> Result<()> {
