@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower_http::timeout::TimeoutBody;
 
@@ -26,6 +25,15 @@ pub(crate) fn full(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// A body of any kind as one of ours.
+pub(crate) fn boxed<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() { empty() } else { body.map_err(Into::into).boxed_unsync() }
+}
+
 /// How much a client may send, and how slowly.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -36,12 +44,12 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    fn around(self, body: Incoming) -> Limited<TimeoutBody<Incoming>> {
-        Limited::new(TimeoutBody::new(self.idle, body), self.limit)
+    fn around(self, body: Body) -> Body {
+        Limited::new(TimeoutBody::new(self.idle, body), self.limit).boxed_unsync()
     }
 
     /// The whole body.
-    pub(crate) async fn read(self, body: Incoming) -> Result<Bytes, Fault> {
+    pub(crate) async fn read(self, body: Body) -> Result<Bytes, Fault> {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
@@ -51,13 +59,13 @@ impl Bounds {
 
     /// Reads what the client still sends, and forgets it: a client may not look for an answer before it has sent all, and
     /// a connection closed on unread bytes can lose the answer.
-    pub(crate) async fn discard(self, body: Incoming) {
-        let mut body = Box::pin(self.around(body));
+    pub(crate) async fn discard(self, body: Body) {
+        let mut body = self.around(body);
         while let Some(Ok(_)) = body.frame().await {}
     }
 
     /// A body to forward as it arrives.
-    pub(crate) fn forward(self, body: Incoming) -> Upload {
+    pub(crate) fn forward(self, body: Body) -> Upload {
         let (moved, progress) = watch::channel(());
         if body.is_end_stream() {
             return Upload { body: empty(), progress, fault: Arc::default() };

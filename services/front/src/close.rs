@@ -11,7 +11,6 @@ use channel::{Amount, ChannelId, CloseRefusal, Signature, agree_close};
 use contracts::Opening;
 use http::Response;
 use http::request::Parts;
-use hyper::body::Incoming;
 use ledger::{JobKind, JobOutcome, NewJob};
 use protocols::{Command, Protocol};
 use serde::Deserialize;
@@ -20,14 +19,16 @@ use crate::body::Body;
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::paywall::whole;
+use crate::shop::Shop;
 use crate::till::Till;
 
 /// The answer to a request at a path of the protocol's own.
 pub(crate) async fn answer(
     front: &Front,
+    shop: &Shop,
     protocol: &'static dyn Protocol,
     head: &Parts,
-    body: &mut Option<Incoming>,
+    body: &mut Option<Body>,
 ) -> Result<Response<Body>, Fault> {
     let body = match body.take() {
         Some(body) => front.bounds().read(body).await?,
@@ -37,7 +38,7 @@ pub(crate) async fn answer(
         Ok(Command::Close { opening, amount }) => {
             // More than the ledger can hold is more than was ever authorised.
             let amount = Amount::try_from(amount).unwrap_or(Amount::MAX);
-            let outcome = close(front, protocol, &opening, amount).await?;
+            let outcome = close(front, shop, protocol, &opening, amount).await?;
             Ok(whole(protocol.closed(outcome.as_ref())))
         }
         Err(malformed) => Ok(whole(protocol.malformed(&malformed))),
@@ -46,11 +47,12 @@ pub(crate) async fn answer(
 
 async fn close(
     front: &Front,
+    shop: &Shop,
     protocol: &'static dyn Protocol,
     opening: &Opening,
     amount: Amount,
 ) -> Result<Result<Signature, CloseRefusal>, Fault> {
-    for till in front.tills.iter().filter(|till| till.protocol.name() == protocol.name()) {
+    for till in shop.tills.iter().filter(|till| till.protocol.name() == protocol.name()) {
         let id = till.channel(opening);
         let Some((mut channel, epoch)) = front.ledger.view(id).await? else { continue };
         if let Some((signed, signature)) = front.ledger.closing(id).await?

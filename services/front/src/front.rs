@@ -1,11 +1,11 @@
 //! What a front consists of, made from the configuration before a port is bound.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use channel::{ChannelId, Refusal, must_be_open};
 use ledger::{Ledger, LedgerError};
-use runtime::config::{Config, Limits, Matcher, Timeouts};
+use runtime::config::{Config, Limits, Timeouts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -13,9 +13,7 @@ use crate::body::Bounds;
 use crate::forwarded::{Peer, Trust};
 use crate::goods::Caller;
 use crate::holds::Holds;
-use crate::route::Route;
-use crate::router::Router;
-use crate::till::Till;
+use crate::shop::Shop;
 use crate::unknown::Newcomers;
 
 /// Bad signatures that are looked into at a time; the others are answered without a look at the ledger.
@@ -29,8 +27,8 @@ pub(crate) struct Front {
     pub(crate) ledger: Ledger,
     pub(crate) holds: Holds,
     pub(crate) newcomers: Newcomers,
-    pub(crate) router: Router,
-    pub(crate) tills: Vec<Arc<Till>>,
+    /// What a reload replaces. A request keeps the one it began with.
+    pub(crate) shop: ArcSwap<Shop>,
     pub(crate) trust: Trust,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
@@ -50,20 +48,15 @@ pub(crate) struct Visit {
 
 impl Front {
     pub(crate) fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Front> {
-        let tills = config
-            .deployments
-            .iter()
-            .map(|(name, deployment)| Ok((name.clone(), Arc::new(Till::open(name, deployment)?))))
-            .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+        let caller = Caller::new(&config.front.timeouts);
         let front = &config.front;
         let hold_ttl = ledger.hold_ttl();
         Ok(Front {
             holds: Holds::new(ledger.clone(), hold_ttl),
             newcomers: Newcomers::new(front.limits.waiting_for_sync, front.timeouts.sync),
-            router: routes(config, &tills)?,
-            tills: tills.into_values().collect(),
+            shop: ArcSwap::from_pointee(Shop::new(config, &caller)?),
             trust: Trust { proxies: front.trusted_proxies.clone(), proxy_protocol: front.proxy_protocol },
-            limits: front.limits.clone(),
+            limits: front.limits,
             timeouts: front.timeouts.clone(),
             calls: TaskTracker::new(),
             signing: Semaphore::new(SIGNING),
@@ -86,21 +79,4 @@ impl Front {
             Some((channel, _)) => must_be_open(&channel).err(),
         })
     }
-}
-
-fn routes(config: &Config, tills: &BTreeMap<String, Arc<Till>>) -> anyhow::Result<Router> {
-    let caller = Caller::new(&config.front.timeouts);
-    let mut router = Router::default();
-    for route in &config.front.routes {
-        let path = route.matcher.path();
-        if let Some(till) = tills.values().find(|till| till.protocol.owns(path)) {
-            anyhow::bail!("the route `{}` is at a path that the protocol {} answers", route.name, till.protocol.name());
-        }
-        let sold = Arc::new(Route::new(route, tills, &caller)?);
-        match &route.matcher {
-            Matcher::Exact(path) => router.add_exact(path, sold),
-            Matcher::Prefix(prefix) => router.add_prefix(prefix, sold),
-        }
-    }
-    Ok(router)
 }

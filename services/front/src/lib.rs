@@ -2,8 +2,8 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | `paywall` | a paid request, from head to receipt |
-//! | `router`, `route`, `till` | what is for sale, at what price, and where it is paid |
+//! | `paywall`, `sale` | a paid request, from head to receipt; what was sold, handed over |
+//! | `shop`, `router`, `route`, `price`, `till` | what is for sale, at what price, and where it is paid |
 //! | `purchase` | what makes two requests the same |
 //! | `goods` | a file, an upstream |
 //! | `holds` | reserved amounts: renewed, captured, released |
@@ -24,10 +24,13 @@ mod headers;
 mod holds;
 mod metrics;
 mod paywall;
+mod price;
 mod purchase;
 mod route;
 mod router;
+mod sale;
 mod server;
+mod shop;
 mod stream;
 mod till;
 mod unknown;

@@ -19,48 +19,45 @@
 //! *Invariant:* nothing is served that is not recorded, and the call settles the hold: a client that hangs up changes
 //! nothing.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use channel::{Hold, Refusal, Sold, View};
+use channel::{Refusal, View};
 use http::header::{ALLOW, CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use ledger::{Order, Receipt, Refused, Settlement};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use ledger::{Order, Refused};
 use protocols::{Payment, Protocol, Reason};
-use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::body::{self, Body, Upload};
 use crate::fault::Fault;
 use crate::front::{Front, Visit};
-use crate::goods::Ready;
-use crate::holds::Live;
 use crate::route::Route;
+use crate::shop::Shop;
 use crate::till::Offer;
-use crate::{close, metrics, purchase, router};
-
-/// How long the answer to a failed call waits for its credit to be there again, so that it can be repeated at once.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+use crate::{close, metrics, purchase, router, sale};
 
 /// What a request is answered with, whatever it is.
-pub(crate) async fn answer(front: &Arc<Front>, visit: &Visit, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(front: &Arc<Front>, visit: &Visit, request: Request<Body>) -> Response<Body> {
     let began = Instant::now();
+    let shop = front.shop.load_full();
     let (head, body) = request.into_parts();
     let mut body = Some(body);
-    let (name, answer) = match place(front, &head) {
+    let (name, answer) = match place(front, &shop, &head) {
         Ok(Place::Route(route)) => {
             let span =
                 tracing::debug_span!("request", route = route.name, method = %head.method, client = %visit.peer.ip);
-            (route.name.as_str(), at_route(front, visit, route, &head, &mut body).instrument(span).await)
+            let answer = at_route(front, visit, &route, &head, &mut body).instrument(span).await;
+            (route.name.clone(), answer)
         }
-        Ok(Place::Desk(protocol)) => (protocol.name(), close::answer(front, protocol, &head, &mut body).await),
-        Err(fault) => ("none", Err(fault)),
+        Ok(Place::Desk(protocol)) => {
+            (protocol.name().to_owned(), close::answer(front, &shop, protocol, &head, &mut body).await)
+        }
+        Err(fault) => ("none".to_owned(), Err(fault)),
     };
     let answer = answer.unwrap_or_else(Fault::answer);
-    metrics::answered(name, &head.method, answer.status(), began.elapsed());
+    metrics::answered(&name, &head.method, answer.status(), began.elapsed());
     // Who expects `100 Continue` sends nothing before it, and a body that is too large is not read to its end.
     if let Some(body) = body
         && !head.headers.contains_key(EXPECT)
@@ -72,13 +69,13 @@ pub(crate) async fn answer(front: &Arc<Front>, visit: &Visit, request: Request<I
 }
 
 /// Who answers.
-enum Place<'a> {
-    Route(&'a Arc<Route>),
+enum Place {
+    Route(Arc<Route>),
     /// A protocol's own paths.
     Desk(&'static dyn Protocol),
 }
 
-fn place<'a>(front: &'a Front, head: &Parts) -> Result<Place<'a>, Fault> {
+fn place(front: &Front, shop: &Shop, head: &Parts) -> Result<Place, Fault> {
     if head.uri.path_and_query().is_some_and(|path| path.as_str().len() > front.limits.uri_bytes) {
         return Err(Fault::UriTooLong);
     }
@@ -90,10 +87,10 @@ fn place<'a>(front: &'a Front, head: &Parts) -> Result<Place<'a>, Fault> {
         return Err(Fault::BodyTooLarge);
     }
     let path = router::plain(head.uri.path())?;
-    if let Some(till) = front.tills.iter().find(|till| till.protocol.owns(&path)) {
+    if let Some(till) = shop.tills.iter().find(|till| till.protocol.owns(&path)) {
         return Ok(Place::Desk(till.protocol));
     }
-    front.router.find(&path).map(Place::Route).ok_or(Fault::NotFound)
+    shop.router.find(&path).cloned().map(Place::Route).ok_or(Fault::NotFound)
 }
 
 async fn at_route(
@@ -101,19 +98,19 @@ async fn at_route(
     visit: &Visit,
     route: &Arc<Route>,
     head: &Parts,
-    body: &mut Option<Incoming>,
+    body: &mut Option<Body>,
 ) -> Result<Response<Body>, Fault> {
-    if route.offer.is_some() && head.method == Method::OPTIONS {
+    if !route.is_free() && head.method == Method::OPTIONS {
         return Ok(allowing(route, Response::new(body::empty())));
     }
     if !route.allows(&head.method) {
         return Ok(allowing(route, Fault::MethodNotAllowed.answer()));
     }
-    let Some(offer) = &route.offer else {
+    let Some(offer) = route.offer(head).await? else {
         let upload = body.take().map_or_else(Upload::nothing, |body| front.bounds().forward(body));
         return route.goods.prepare(head, upload, &visit.peer).await?.call(&route.name).await;
     };
-    let answer = for_payment(front, visit, route, offer, head, body).await;
+    let answer = for_payment(front, visit, route, &offer, head, body).await;
     answer.inspect_err(|fault| metrics::decided(&route.name, "fault", fault.reason()))
 }
 
@@ -130,7 +127,7 @@ async fn for_payment(
     route: &Arc<Route>,
     offer: &Offer,
     head: &Parts,
-    body: &mut Option<Incoming>,
+    body: &mut Option<Body>,
 ) -> Result<Response<Body>, Fault> {
     let payment = match offer.till.protocol.payment(head) {
         Ok(Some(payment)) => payment,
@@ -168,7 +165,7 @@ async fn for_payment(
         settle: route.charge,
     };
     match front.newcomers.sell(&front.ledger, order).await? {
-        Ok(receipt) => deliver(front, visit, route, offer, &payment, ready, receipt).await,
+        Ok(receipt) => sale::deliver(front, visit, route, offer, &payment, ready, receipt).await,
         Err(Refused { refusal, view }) => refuse(route, offer, &payment, Some(&refusal), view.as_ref()),
     }
 }
@@ -196,82 +193,4 @@ pub(crate) fn whole(answer: protocols::Answer) -> Response<Body> {
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     response
-}
-
-/// Hands over what was sold, with its receipt.
-async fn deliver(
-    front: &Arc<Front>,
-    visit: &Visit,
-    route: &Arc<Route>,
-    offer: &Offer,
-    payment: &Payment,
-    mut ready: Ready,
-    receipt: Receipt,
-) -> Result<Response<Body>, Fault> {
-    let answer = match receipt.sold {
-        Sold::New { hold, .. } => {
-            metrics::decided(&route.name, "sold", "paid");
-            ready.label(label(payment, &hold));
-            let live = (route.charge == ledger::When::Later).then(|| front.holds.keep(hold));
-            in_its_own_task(front, visit, route, ready, live).await
-        }
-        Sold::Again(_) if route.goods.can_be_served_again() => {
-            metrics::decided(&route.name, "again", "request_id");
-            ready.call(&route.name).await
-        }
-        Sold::Again(_) => Err(Fault::AlreadyPaid),
-    };
-    let mut answer = answer.unwrap_or_else(Fault::answer);
-    answer.headers_mut().extend(offer.till.protocol.receipt(&offer.quote(), &payment.opening, &receipt.view));
-    Ok(answer)
-}
-
-/// What an upstream is told about who paid.
-fn label(payment: &Payment, hold: &Hold) -> HeaderMap {
-    let labels = [
-        ("sluice-payer", payment.opening.payer.to_checksum(None)),
-        ("sluice-channel", hold.channel.to_string()),
-        ("sluice-price", hold.amount.to_string()),
-        ("sluice-request-id", hold.id.to_string()),
-    ];
-    let header = |(name, value): (_, String)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
-    labels.into_iter().filter_map(header).collect()
-}
-
-/// Calls, and settles the hold if there is one (what was charged before stays charged). The client may go; this stays.
-async fn in_its_own_task(
-    front: &Front,
-    visit: &Visit,
-    route: &Arc<Route>,
-    ready: Ready,
-    live: Option<Live>,
-) -> Result<Response<Body>, Fault> {
-    let (reply, answer) = oneshot::channel();
-    let (admitted, route) = (visit.admitted.clone(), route.clone());
-    front.calls.spawn(async move {
-        let outcome = ready.call(&route.name).await.and_then(unless_it_asks_for_payment);
-        let is_worth_it = outcome.as_ref().is_ok_and(|answer| route.charges(answer.status()));
-        // Nobody listens any more when the client went away.
-        let reply = |outcome| drop(reply.send(outcome));
-        let Some(live) = live else { return reply(outcome) };
-        if is_worth_it {
-            reply(outcome);
-            drop(admitted);
-            let price = live.hold().amount;
-            return live.settle(Settlement::Capture(price)).await;
-        }
-        let mut settling = pin!(live.settle(Settlement::Release));
-        let settled = tokio::time::timeout(RELEASE_PATIENCE, &mut settling).await;
-        reply(outcome);
-        drop(admitted);
-        if settled.is_err() {
-            settling.await;
-        }
-    });
-    answer.await.unwrap_or(Err(Fault::Internal))
-}
-
-/// An upstream's own 402, with our headers on it, would make the client pay again and again.
-fn unless_it_asks_for_payment(answer: Response<Body>) -> Result<Response<Body>, Fault> {
-    if answer.status() == StatusCode::PAYMENT_REQUIRED { Err(Fault::UpstreamUnpaid) } else { Ok(answer) }
 }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
+#[cfg(test)]
+use channel::Amount;
+use http::request::Parts;
 use http::{Method, StatusCode};
 use ledger::When;
 use runtime::config;
 
+use crate::fault::Fault;
 use crate::goods::{Caller, Goods};
+use crate::price::Price;
 use crate::till::{Offer, Till};
 
 /// A route.
@@ -16,8 +20,9 @@ pub(crate) struct Route {
     /// In logs and metrics.
     pub(crate) name: String,
     pub(crate) goods: Goods,
-    /// What it costs; `None` is free.
-    pub(crate) offer: Option<Offer>,
+    price: Price,
+    /// Where it is paid; `None` if nothing is.
+    till: Option<Arc<Till>>,
     pub(crate) charge: When,
     charge_below: u16,
     /// Empty: all.
@@ -35,12 +40,8 @@ impl Route {
             Some(name) => tills.get(name),
             None => tills.values().next(),
         };
-        let offer = if config.price.is_zero() {
-            None
-        } else {
-            let till = till.with_context(|| format!("the route `{}` has no deployment", config.name))?.clone();
-            Some(Offer { till, price: config.price })
-        };
+        let till = if config.price.is_free() { None } else { till.cloned() };
+        anyhow::ensure!(till.is_some() || config.price.is_free(), "the route `{}` has no deployment", config.name);
         let methods = match (&config.goods, config.methods.is_empty()) {
             (config::Goods::File(_), true) => vec![Method::GET, Method::HEAD],
             _ => config.methods.clone(),
@@ -48,7 +49,8 @@ impl Route {
         Ok(Route {
             name: config.name.clone(),
             goods: Goods::new(&config.goods, caller),
-            offer,
+            price: Price::new(&config.price),
+            till,
             charge: match config.charge {
                 config::Charge::Before => When::Now,
                 config::Charge::After => When::Later,
@@ -57,6 +59,21 @@ impl Route {
             methods,
             stream_requests: config.stream_requests,
         })
+    }
+
+    /// True if nothing here is ever paid for.
+    pub(crate) fn is_free(&self) -> bool {
+        self.till.is_none()
+    }
+
+    /// What this request costs and where it is paid; `None` if it is free.
+    ///
+    /// # Errors
+    /// When the price cannot be known. Nothing is sold then.
+    pub(crate) async fn offer(&self, head: &Parts) -> Result<Option<Offer>, Fault> {
+        let Some(till) = &self.till else { return Ok(None) };
+        let price = self.price.of(head).await?;
+        Ok((!price.is_zero()).then(|| Offer { till: till.clone(), price }))
     }
 
     pub(crate) fn allows(&self, method: &Method) -> bool {
@@ -79,7 +96,15 @@ impl Route {
     #[cfg(test)]
     pub(crate) fn for_test(name: &str) -> Route {
         let goods = Goods::new(&config::Goods::File("/dev/null".into()), &Caller::for_test());
-        let (methods, charge) = (Vec::new(), When::Now);
-        Route { name: name.to_owned(), goods, offer: None, charge, charge_below: 500, methods, stream_requests: false }
+        Route {
+            name: name.to_owned(),
+            goods,
+            price: Price::Fixed(Amount::ZERO),
+            till: None,
+            charge: When::Now,
+            charge_below: 500,
+            methods: Vec::new(),
+            stream_requests: false,
+        }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::body::{Body, BoxError};
+use crate::body::{self, Body, BoxError};
 use crate::fault::Fault;
 use crate::forwarded::Peer;
 use crate::front::{Front, Visit};
@@ -194,7 +194,7 @@ async fn admit(
     };
     let present = Present::new("front_http_requests_in_flight");
     let visit = Visit { peer, admitted: Arc::new(permit) };
-    let answer = paywall::answer(front, &visit, request).await;
+    let answer = paywall::answer(front, &visit, request.map(body::boxed)).await;
     answer.map(|body| Admitted { body, _guard: Some((visit.admitted, present)) })
 }
 

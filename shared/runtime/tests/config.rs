@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use channel::{Amount, Step};
-use runtime::config::{Charge, ConfigError, Goods, Matcher, load};
+use runtime::config::{Charge, ConfigError, Goods, Matcher, Price, load};
 use tempfile::TempDir;
 
 const DEPLOYMENT: &str = r#"
@@ -51,7 +51,10 @@ fn a_small_file_is_enough() {
     let route = &config.front.routes[0];
     assert_eq!(route.matcher, Matcher::Exact("/file.txt".into()));
     assert_eq!(route.goods, Goods::File(folder.0.path().join("goods.txt")));
-    assert_eq!((route.price, route.charge, route.charge_below), (Amount::new(10), Charge::Before, 500));
+    assert_eq!(
+        (route.price.clone(), route.charge, route.charge_below),
+        (Price::Fixed(Amount::new(10)), Charge::Before, 500)
+    );
     assert_eq!(config.deployments["main"].terms().step, Step::FromAuthorised);
     assert_eq!(config.contract_deployments()[0].challenge_period, 500);
 }
@@ -61,7 +64,7 @@ fn an_upstream_is_charged_after_the_call_unless_told_otherwise() {
     let folder =
         with_route("prefix = \"/api\"\nupstream = \"http://127.0.0.1:9000\"\nprice = \"1000000000000000000000\"");
     let route = load(&folder.path()).expect("usable").front.routes.remove(0);
-    assert_eq!((route.charge, route.price.to_string().as_str()), (Charge::After, "1000000000000000000000"));
+    assert_eq!((route.charge, &route.price), (Charge::After, &Price::Fixed("1000000000000000000000".parse().unwrap())));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 pub use deployment::{Deployment, TermsName};
 pub use front::{Front, Limits, Timeouts};
-pub use route::{Charge, Goods, Matcher, Route};
+pub use route::{Charge, Goods, Matcher, Price, Route};
 pub use secret::Secret;
 pub use wallet::{KeyFile, Wallet};
 pub use watcher::Watcher;

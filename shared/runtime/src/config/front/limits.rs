@@ -1,33 +1,11 @@
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::Route;
-
-/// What the fronts sell, and how.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Front {
-    /// Where paid requests come in.
-    pub listen: SocketAddr,
-    /// Health and metrics; not for the public.
-    pub ops_listen: SocketAddr,
-    /// Load balancers whose word on the client's address we take.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Connections from trusted proxies begin with a PROXY v2 header.
-    pub proxy_protocol: bool,
-    /// See [`Limits`].
-    pub limits: Limits,
-    /// See [`Timeouts`].
-    pub timeouts: Timeouts,
-    /// What is for sale.
-    pub routes: Vec<Route>,
-}
+use super::millis;
 
 /// How much a client may ask of a front.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Request line and headers, in bytes; beyond it 431.
@@ -77,20 +55,6 @@ pub struct Timeouts {
     pub grace: Duration,
 }
 
-impl Default for Front {
-    fn default() -> Front {
-        Front {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            ops_listen: SocketAddr::from(([127, 0, 0, 1], 9080)),
-            trusted_proxies: Vec::new(),
-            proxy_protocol: false,
-            limits: Limits::default(),
-            timeouts: Timeouts::default(),
-            routes: Vec::new(),
-        }
-    }
-}
-
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -120,15 +84,9 @@ impl Default for Timeouts {
     }
 }
 
-impl Front {
+impl Limits {
     pub(super) fn problems(&self, problems: &mut Vec<String>) {
-        if self.listen == self.ops_listen && self.listen.port() != 0 {
-            problems.push("front.ops_listen: must differ from front.listen".to_owned());
-        }
-        if self.proxy_protocol && self.trusted_proxies.is_empty() {
-            problems.push("front.proxy_protocol: needs front.trusted_proxies".to_owned());
-        }
-        let Limits { header_bytes, uri_bytes, body_bytes, connections, in_flight, waiting_for_sync } = self.limits;
+        let Limits { header_bytes, uri_bytes, body_bytes, connections, in_flight, waiting_for_sync } = *self;
         let limits = [
             ("header_bytes", header_bytes),
             ("uri_bytes", uri_bytes),
@@ -143,15 +101,5 @@ impl Front {
         if header_bytes < 8 << 10 {
             problems.push("front.limits.header_bytes: must be at least 8192".to_owned());
         }
-    }
-}
-
-pub(super) mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer};
-
-    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }

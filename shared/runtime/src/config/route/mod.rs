@@ -1,11 +1,17 @@
+mod goods;
+mod matcher;
+mod price;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use channel::Amount;
-use http::{Method, Uri};
+use http::Method;
 use serde::Deserialize;
 
 use super::Deployment;
+pub use goods::Goods;
+pub use matcher::Matcher;
+pub use price::Price;
 
 /// Something for sale.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,8 +23,8 @@ pub struct Route {
     pub matcher: Matcher,
     /// What they get.
     pub goods: Goods,
-    /// What one request costs; zero is free.
-    pub price: Amount,
+    /// What one request costs.
+    pub price: Price,
     /// Where it is paid; `None` takes the only deployment.
     pub deployment: Option<String>,
     /// When the price is charged.
@@ -29,24 +35,6 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Forwards request bodies as they arrive. The request's hash then covers method, path and length only.
     pub stream_requests: bool,
-}
-
-/// Which requests a route answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Matcher {
-    /// This path alone.
-    Exact(String),
-    /// Every path that begins with this, at a segment's border.
-    Prefix(String),
-}
-
-/// What a route sells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Goods {
-    /// A file.
-    File(PathBuf),
-    /// Whatever this server answers; the request's path is appended.
-    Upstream(Uri),
 }
 
 /// When a price is charged.
@@ -67,7 +55,7 @@ struct Written {
     prefix: Option<String>,
     file: Option<PathBuf>,
     upstream: Option<String>,
-    price: Amount,
+    price: Price,
     deployment: Option<String>,
     charge: Option<Charge>,
     charge_below: Option<u16>,
@@ -88,7 +76,7 @@ impl TryFrom<Written> for Route {
         };
         let goods = match (written.file, written.upstream) {
             (Some(file), None) => Goods::File(file),
-            (None, Some(upstream)) => Goods::Upstream(parse_upstream(&upstream)?),
+            (None, Some(upstream)) => Goods::Upstream(goods::parse_upstream(&upstream)?),
             _ => return Err("exactly one of `file` and `upstream` is needed".to_owned()),
         };
         let charge = written.charge.unwrap_or(match goods {
@@ -110,23 +98,6 @@ impl TryFrom<Written> for Route {
     }
 }
 
-fn parse_upstream(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|_| format!("upstream `{text}` is no URL"))?;
-    let is_plain = uri.scheme_str() == Some("http")
-        && uri.query().is_none()
-        && uri.authority().is_some_and(|a| !a.as_str().contains('@'));
-    if is_plain { Ok(uri) } else { Err(format!("upstream `{text}` must be http://host:port/path, no user, no query")) }
-}
-
-impl Matcher {
-    /// The path or prefix.
-    pub fn path(&self) -> &str {
-        match self {
-            Matcher::Exact(path) | Matcher::Prefix(path) => path,
-        }
-    }
-}
-
 impl Route {
     pub(super) fn resolve_paths(&mut self, folder: &Path) {
         if let Goods::File(file) = &mut self.goods {
@@ -143,7 +114,7 @@ impl Route {
             Some(name) if !deployments.contains_key(name) => {
                 problems.push(format!("{key}.deployment: there is no deployment `{name}`"));
             }
-            None if deployments.len() > 1 && !self.price.is_zero() => {
+            None if deployments.len() > 1 && !self.price.is_free() => {
                 problems.push(format!("{key}.deployment: name one of the {} deployments", deployments.len()));
             }
             _ => {}
