@@ -2,9 +2,9 @@
 //!
 //! A file that others may read, or that belongs to somebody else, is refused: it is no secret any more.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
@@ -14,9 +14,6 @@ use channel::Key;
 use zeroize::Zeroizing;
 
 use crate::EvmError;
-
-/// The most a key or password file may be, in bytes.
-const MAX_FILE: u64 = 64 << 10;
 
 /// Reads a key. A keystore needs `password_file`, whose first line is the password; both files must be ours alone
 /// (mode 0600 or 0400, owned by the user we run as).
@@ -80,23 +77,8 @@ fn parse_hex(text: &str) -> Option<Key> {
     Key::from_bytes(&bytes)
 }
 
-/// Reads a small file that nobody else may read.
 fn read_secret(path: &Path) -> Result<Zeroizing<String>, EvmError> {
-    let file = File::open(path).map_err(|error| bad(path, &format!("cannot be read: {error}")))?;
-    let metadata = file.metadata().map_err(|error| bad(path, &format!("cannot be read: {error}")))?;
-    let (mode, us) = (metadata.mode() & 0o7777, nix::unistd::geteuid().as_raw());
-    if !metadata.is_file() {
-        return Err(bad(path, "not a file"));
-    }
-    if mode != 0o600 && mode != 0o400 {
-        return Err(bad(path, &format!("mode {mode:04o}: others must not read it, so make it 0600 or 0400")));
-    }
-    if metadata.uid() != us {
-        return Err(bad(path, &format!("belongs to user {}, but we run as user {us}", metadata.uid())));
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| bad(path, &format!("cannot be read: {error}")))?;
-    Ok(text)
+    secret_file::read(path).map_err(|error| bad(path, &error.to_string()))
 }
 
 fn bad(path: &Path, problem: &str) -> EvmError {
