@@ -66,6 +66,9 @@ pub struct Sale<'a> {
     pub request: &'a Request,
     /// The newest hold of the same request: by its id, or, where it has none, a released one with its hash.
     pub prior: Option<&'a Hold>,
+    /// The [exposure](Channel::exposure) of the payer's other channels of this deployment. Only terms that limit it
+    /// look at it.
+    pub elsewhere: Amount,
 }
 
 /// What a sale led to.
@@ -108,18 +111,15 @@ pub fn hold(channel: &Channel, epoch: &mut Epoch, sale: &Sale<'_>, terms: &Terms
     if credit < sale.price {
         return Err(Refusal::Unpaid { price: sale.price, credit });
     }
-    if authorised > channel.facts.deposit {
-        let (deposit, pending) = (channel.facts.deposit, channel.facts.pending);
+    let (deposit, pending) = (channel.facts.deposit, channel.facts.pending);
+    if deposit < terms.min_deposit {
+        return Err(Refusal::SmallDeposit { deposit, pending, least: terms.min_deposit });
+    }
+    if authorised > deposit {
         return Err(Refusal::OverDeposit { wanted: authorised, deposit, pending });
     }
-    let exposure = authorised.saturating_sub(channel.facts.claimed);
-    if exposure > terms.max_exposure {
-        return Err(Refusal::Exposure { wanted: exposure, limit: terms.max_exposure });
-    }
     let held = epoch.held.saturating_add(sale.price);
-    if held > terms.max_held {
-        return Err(Refusal::Held { wanted: held, limit: terms.max_held });
-    }
+    within_limits(channel, authorised, held, sale, terms)?;
 
     if authorised > epoch.authorised {
         epoch.authorised = authorised;
@@ -152,6 +152,28 @@ pub fn must_be_open(channel: &Channel) -> Result<(), Refusal> {
     }
 }
 
+/// Whether we risk no more than the terms say.
+fn within_limits(
+    channel: &Channel,
+    authorised: Amount,
+    held: Amount,
+    sale: &Sale<'_>,
+    terms: &Terms,
+) -> Result<(), Refusal> {
+    let exposure = authorised.saturating_sub(channel.facts.claimed);
+    if exposure > terms.max_exposure {
+        return Err(Refusal::Exposure { wanted: exposure, limit: terms.max_exposure });
+    }
+    let of_payer = exposure.saturating_add(sale.elsewhere);
+    if terms.limits_payers() && of_payer > terms.max_payer_exposure {
+        return Err(Refusal::PayerExposure { wanted: of_payer, limit: terms.max_payer_exposure });
+    }
+    if held > terms.max_held {
+        return Err(Refusal::Held { wanted: held, limit: terms.max_held });
+    }
+    Ok(())
+}
+
 /// What is authorised with this voucher, if it steps as the terms demand.
 fn authorise(epoch: &Epoch, sale: &Sale<'_>, terms: &Terms, is_retry: bool) -> Result<Amount, Refusal> {
     let got = sale.voucher.amount;
@@ -178,7 +200,8 @@ fn authorise(epoch: &Epoch, sale: &Sale<'_>, terms: &Terms, is_retry: bool) -> R
     }
     if seen {
         if got <= epoch.published {
-            return Err(Refusal::Published);
+            // A voucher over nothing is never published: it is the payer, who asks what we hold.
+            return Err(if got.is_zero() { Refusal::Replayed } else { Refusal::Published });
         }
         if terms.step != Step::Any && !is_retry {
             return Err(Refusal::Replayed);

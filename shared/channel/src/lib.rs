@@ -9,6 +9,7 @@
 mod amount;
 mod chain;
 mod close;
+mod closure;
 mod freshness;
 mod hold;
 mod plan;
@@ -16,11 +17,13 @@ mod refusal;
 mod signature;
 mod state;
 mod terms;
+mod totals;
 mod voucher;
 
 pub use amount::{Amount, AmountError};
 pub use chain::{BlockRef, Deadline, Event, EventKind, Facts, Status, absorb_claims, facts};
 pub use close::{CloseRefusal, agree_close};
+pub use closure::{Closure, closure};
 pub use freshness::{Freshness, safe_until};
 pub use hold::{
     Capture, Hold, HoldId, HoldState, Request, RequestHash, Sale, Sold, capture, charge, hold, must_be_open, release,
@@ -30,4 +33,5 @@ pub use refusal::Refusal;
 pub use signature::{BadSignature, Key, Signature};
 pub use state::{Channel, ChannelId, Epoch, View};
 pub use terms::{Step, Terms};
+pub use totals::Totals;
 pub use voucher::{VerifiedVoucher, Voucher};

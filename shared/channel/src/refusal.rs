@@ -52,9 +52,27 @@ pub enum Refusal {
         /// Deposited, not confirmed yet.
         pending: Amount,
     },
+    /// The channel is too small for us.
+    #[error("{deposit} is deposited and confirmed, the least is {least}")]
+    SmallDeposit {
+        /// The confirmed deposit.
+        deposit: Amount,
+        /// Deposited, not confirmed yet.
+        pending: Amount,
+        /// The terms'.
+        least: Amount,
+    },
     /// Too much is owed and unclaimed on this channel.
     #[error("the channel would owe {wanted}, the limit is {limit}")]
     Exposure {
+        /// After this sale.
+        wanted: Amount,
+        /// The terms'.
+        limit: Amount,
+    },
+    /// Too much is owed and unclaimed on all channels of this payer.
+    #[error("the payer would owe {wanted} on all its channels, the limit is {limit}")]
+    PayerExposure {
         /// After this sale.
         wanted: Amount,
         /// The terms'.

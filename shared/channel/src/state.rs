@@ -3,7 +3,7 @@ use std::fmt;
 use alloy_primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Facts, Signature};
+use crate::{Amount, Facts, Signature, Status};
 
 /// The ledger's name of a channel: unique over chains, contracts and payees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,6 +37,14 @@ impl Channel {
     pub fn collectable(&self, epoch: &Epoch) -> Amount {
         let end = self.agreed_close.unwrap_or(Amount::MAX).min(epoch.authorised);
         end.saturating_sub(epoch.spent).saturating_sub(epoch.held)
+    }
+
+    /// What is owed to us and not yet claimed; nothing once the channel is settled, or gone from the chain.
+    pub fn exposure(&self, epoch: &Epoch) -> Amount {
+        match self.facts.status {
+            Status::Open | Status::Closing { .. } => epoch.authorised.saturating_sub(self.facts.claimed),
+            Status::Absent | Status::Closed => Amount::ZERO,
+        }
     }
 }
 

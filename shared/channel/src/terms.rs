@@ -15,21 +15,39 @@ pub enum Step {
     FromSpent,
 }
 
-/// What a deployment demands of a sale, and how much it risks on one channel.
+/// What a deployment demands of a sale, and how much it risks on one channel and on one payer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// How a new voucher relates to the last.
     pub step: Step,
     /// The least a new voucher must add, so that nobody makes us store a million vouchers of one unit.
     pub min_delta: Amount,
+    /// The least that must be deposited and confirmed in a channel.
+    pub min_deposit: Amount,
     /// The most that may be owed to us and not yet claimed on one channel.
     pub max_exposure: Amount,
+    /// The same, over all channels of one payer in the deployment. [`Amount::MAX`]: whatever one channel may.
+    pub max_payer_exposure: Amount,
     /// The most that calls in flight may reserve on one channel.
     pub max_held: Amount,
 }
 
 impl Default for Terms {
     fn default() -> Terms {
-        Terms { step: Step::default(), min_delta: Amount::ZERO, max_exposure: Amount::MAX, max_held: Amount::MAX }
+        Terms {
+            step: Step::default(),
+            min_delta: Amount::ZERO,
+            min_deposit: Amount::ZERO,
+            max_exposure: Amount::MAX,
+            max_payer_exposure: Amount::MAX,
+            max_held: Amount::MAX,
+        }
+    }
+}
+
+impl Terms {
+    /// Whether a sale must know what the payer owes on its other channels: [`crate::Sale::elsewhere`].
+    pub fn limits_payers(&self) -> bool {
+        self.max_payer_exposure < Amount::MAX
     }
 }

@@ -4,8 +4,8 @@ mod common;
 
 use alloy_primitives::B256;
 use channel::{
-    Action, Amount, BlockRef, Deadline, Event, EventKind, Facts, Freshness, Status, absorb_claims, facts, plan,
-    safe_until,
+    Action, Amount, BlockRef, Closure, Deadline, Event, EventKind, Facts, Freshness, Status, absorb_claims, closure,
+    facts, plan, safe_until,
 };
 use common::*;
 
@@ -91,4 +91,31 @@ fn selling_is_safe_for_the_window_less_the_budget_after_the_older_of_block_and_s
     assert_eq!(safe_until(1_000, 1_010, &freshness), 1_380);
     assert_eq!(safe_until(1_010, 1_000, &freshness), 1_380);
     assert_eq!(safe_until(1_000, 1_000, &Freshness { window: 100, budget: 120 }), 1_000);
+}
+
+#[test]
+fn the_payee_closes_alone_with_its_best_voucher_or_says_why_not() {
+    let (mut channel, mut epoch) = (open_channel(100), epoch(30, 20, 0));
+    assert_eq!(closure(&channel, &epoch), Closure::Worthless);
+    let signature = voucher(30).signature;
+    epoch.voucher = Some((amount(30), signature));
+    let best = Closure::Best { amount: amount(30), signature };
+    assert_eq!(closure(&channel, &epoch), best);
+    channel.agreed_close = Some(amount(30));
+    assert_eq!(closure(&channel, &epoch), best);
+    channel.agreed_close = Some(amount(20));
+    assert_eq!(closure(&channel, &epoch), Closure::AgreedOtherwise { agreed: amount(20) });
+    channel.agreed_close = None;
+    channel.facts.status = Status::Closing { requested: amount(30), deadline: Deadline::Block(9) };
+    assert_eq!(closure(&channel, &epoch), best);
+    channel.facts.claimed = amount(31);
+    assert_eq!(closure(&channel, &epoch), Closure::Uncovered);
+    (channel.facts.claimed, channel.facts.deposit) = (amount(30), amount(29));
+    assert_eq!(closure(&channel, &epoch), Closure::Uncovered);
+    channel.facts.pending = amount(1);
+    assert_eq!(closure(&channel, &epoch), best);
+    for status in [Status::Closed, Status::Absent] {
+        channel.facts.status = status;
+        assert_eq!(closure(&channel, &epoch), Closure::Gone);
+    }
 }

@@ -56,6 +56,7 @@ fn terms() -> impl Strategy<Value = Terms> {
         min_delta: amount(min_delta.into()),
         max_exposure: amount(max_exposure.into()),
         max_held: amount(max_held.into()),
+        ..Terms::default()
     })
 }
 
@@ -118,7 +119,7 @@ impl World {
         });
         let id = hold_id(u128::try_from(self.holds.len()).expect("few"));
         let price = amount(price.into());
-        let sale = Sale { id, voucher: &voucher, price, request: &request, prior };
+        let sale = Sale { id, voucher: &voucher, price, request: &request, prior, elsewhere: Amount::ZERO };
         let before = self.epoch.clone();
         match hold(&self.channel, &mut self.epoch, &sale, &self.terms) {
             Err(refusal) => {

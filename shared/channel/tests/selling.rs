@@ -8,8 +8,14 @@ use channel::{
 };
 use common::*;
 
-const EXACT: Terms =
-    Terms { step: Step::FromAuthorised, min_delta: Amount::ZERO, max_exposure: Amount::MAX, max_held: Amount::MAX };
+const EXACT: Terms = Terms {
+    step: Step::FromAuthorised,
+    min_delta: Amount::ZERO,
+    min_deposit: Amount::ZERO,
+    max_exposure: Amount::MAX,
+    max_payer_exposure: Amount::MAX,
+    max_held: Amount::MAX,
+};
 const CREDIT: Terms = Terms { step: Step::Any, ..EXACT };
 const FROM_SPENT: Terms = Terms { step: Step::FromSpent, ..EXACT };
 
@@ -115,6 +121,16 @@ fn a_voucher_that_was_published_on_chain_buys_nothing() {
 }
 
 #[test]
+fn a_voucher_over_nothing_buys_nothing_and_tells_its_payer_what_we_hold() {
+    let request = request(1);
+    for (mut epoch, terms) in [(epoch(0, 0, 0), &EXACT), (epoch(0, 0, 0), &CREDIT), (epoch(20, 5, 0), &CREDIT)] {
+        epoch.published = epoch.spent;
+        let refused = hold(&open_channel(100), &mut epoch, &sale(&voucher(0), 1, &request), terms);
+        assert_eq!(refused, Err(Refusal::Replayed), "nobody can have read it on chain");
+    }
+}
+
+#[test]
 fn refuses_a_voucher_of_another_epoch() {
     let (channel, mut epoch, request) = (open_channel(100), epoch(0, 0, 0), request(1));
     let refusal = hold(&channel, &mut epoch, &sale(&voucher_of(10, 3), 10, &request), &EXACT).unwrap_err();
@@ -148,6 +164,32 @@ fn our_own_limits_cap_what_is_owed_and_what_is_in_flight() {
     let in_flight = Terms { max_held: amount(9), ..EXACT };
     let refusal = hold(&channel, &mut epoch, &sale(&voucher(30), 10, &request), &in_flight).unwrap_err();
     assert_eq!(refusal, Refusal::Held { wanted: amount(10), limit: amount(9) });
+}
+
+#[test]
+fn a_payer_owes_no_more_than_its_limit_over_all_its_channels() {
+    let (mut channel, mut epoch, request) = (open_channel(100), epoch(20, 20, 0), request(1));
+    channel.facts.claimed = amount(15);
+    let (v, terms) = (voucher(30), Terms { max_payer_exposure: amount(40), ..EXACT });
+    let asked = |elsewhere| Sale { elsewhere: amount(elsewhere), ..sale(&v, 10, &request) };
+    let refusal = hold(&channel, &mut epoch, &asked(26), &terms).unwrap_err();
+    assert_eq!(refusal, Refusal::PayerExposure { wanted: amount(41), limit: amount(40) });
+    sold(hold(&channel, &mut epoch.clone(), &asked(u128::MAX), &EXACT));
+    sold(hold(&channel, &mut epoch, &asked(25), &terms));
+    assert_eq!(channel.exposure(&epoch), amount(15));
+    channel.facts.status = Status::Closed;
+    assert_eq!(channel.exposure(&epoch), amount(0), "there is nothing more to claim");
+}
+
+#[test]
+fn a_channel_below_the_least_deposit_buys_nothing() {
+    let (mut channel, mut epoch, request) = (open_channel(9), epoch(0, 0, 0), request(1));
+    channel.facts.pending = amount(5);
+    let terms = Terms { min_deposit: amount(10), ..EXACT };
+    let refusal = hold(&channel, &mut epoch, &sale(&voucher(1), 1, &request), &terms).unwrap_err();
+    assert_eq!(refusal, Refusal::SmallDeposit { deposit: amount(9), pending: amount(5), least: amount(10) });
+    channel.facts.deposit = amount(10);
+    sold(hold(&channel, &mut epoch, &sale(&voucher(1), 1, &request), &terms));
 }
 
 #[test]
