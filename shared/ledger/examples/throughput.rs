@@ -1,7 +1,7 @@
 //! Payments a second: `cargo run --release -p ledger --example throughput [callers] [channels] [seconds]`.
 //!
 //! Callers charge one unit each, one payment at a time, from random channels of a throw-away PostgreSQL; every answer
-//! is a durable commit. Vouchers are signed beforehand: signatures are the front's business.
+//! is a durable commit. What was sold is folded afterwards; a front does it meanwhile. Vouchers are signed beforehand: signatures are the front's business.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -35,8 +35,12 @@ async fn main() -> anyhow::Result<()> {
             at(50),
             at(99),
         );
+        let started = Instant::now();
+        while ledger.fold_sales().await? > 0 {}
+        println!("    folded in {:?}", started.elapsed());
     }
-    println!("violations: {}", violations(&sql(&url).await).await);
+    let client = sql(&url).await;
+    println!("violations: {}, unexplained sales: {}", violations(&client).await, unexplained(&client).await);
     Ok(())
 }
 

@@ -43,6 +43,12 @@ pub enum LedgerError {
     /// The database refused this change. Nothing happened, and trying again will not help.
     #[error("the database refused the change; nothing happened")]
     Rejected(#[source] Arc<tokio_postgres::Error>),
+    /// There is more to read than one answer holds. Ask for less at once.
+    #[error("there are more than {most} lines; ask for less at once")]
+    TooMuch {
+        /// How many one answer holds.
+        most: usize,
+    },
     /// A row says what cannot be.
     #[error("the ledger holds what cannot be: {0}")]
     Corrupt(String),

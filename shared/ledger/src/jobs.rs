@@ -23,6 +23,8 @@ pub enum JobKind {
     Sign,
     /// Answer a close request below what we hold a voucher for. For the wallet.
     Challenge,
+    /// Close a channel without its payer. For the wallet.
+    Close,
 }
 
 /// A job to be added.
@@ -206,11 +208,15 @@ impl JobKind {
             JobKind::Sync => "sync",
             JobKind::Sign => "sign",
             JobKind::Challenge => "challenge",
+            JobKind::Close => "close",
         }
     }
 
     fn parse(word: &str) -> Result<JobKind, LedgerError> {
-        let known = [JobKind::Sync, JobKind::Sign, JobKind::Challenge].into_iter().find(|kind| kind.as_str() == word);
-        known.ok_or_else(|| LedgerError::Corrupt(format!("job kind {word}")))
+        let kinds = [JobKind::Sync, JobKind::Sign, JobKind::Challenge, JobKind::Close];
+        kinds
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| LedgerError::Corrupt(format!("job kind {word}")))
     }
 }

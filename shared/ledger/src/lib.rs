@@ -16,7 +16,7 @@
 //!  channel::{hold, charge, capture, release} in the order of arrival, on rows in memory
 //!            │
 //!            ▼
-//!  UPDATE epochs ─ INSERT holds ─ UPDATE holds ─ COMMIT                                           2nd round trip
+//!  UPDATE epochs ─ INSERT holds ─ UPDATE holds ─ note what was charged ─ COMMIT                   2nd round trip
 //!            │
 //!            ├── committed ────────────▶ every caller gets its answer: a receipt, or a refusal with numbers
 //!            ├── rolled back ──────────▶ once more, one by one: the entry at fault gets the error, alone
@@ -35,6 +35,7 @@ mod channels;
 mod closings;
 mod database;
 mod error;
+mod free_calls;
 mod guard;
 mod jobs;
 mod leases;
@@ -42,8 +43,10 @@ mod maintain;
 mod migrate;
 mod notify;
 mod numeric;
+mod overview;
 mod payments;
 mod rows;
+mod sales;
 mod session;
 mod settings;
 mod transactions;
@@ -56,10 +59,13 @@ pub use advance::{Advance, NewEvent};
 pub use chain::{Cursor, DeploymentRow};
 pub use channels::ChannelFilter;
 pub use error::LedgerError;
+pub use free_calls::{FreeCall, Window};
 pub use jobs::{Job, JobId, JobKind, JobOutcome, NewJob};
 pub use migrate::migrate;
 pub use notify::Bell;
+pub use overview::{Particulars, Standing};
 pub use payments::{Order, Receipt, Refused, Settlement, When};
+pub use sales::{SALES_MAX, Sales, SalesQuery};
 pub use settings::Settings;
 pub use transactions::{JournalEntry, NewTransaction, TransactionState};
 

@@ -4,6 +4,8 @@ use crate::{Ledger, LedgerError};
 
 /// Ended jobs that one call of [`Ledger::maintain`] removes.
 const JOBS_MAX: i64 = 10_000;
+/// Counts of free calls, whose window is over, that one call removes.
+const FREE_CALLS_MAX: i64 = 100_000;
 
 impl Ledger {
     /// Makes the partitions of the next days and removes what is older than the idempotency window. To be called at
@@ -24,6 +26,11 @@ impl Ledger {
                 LIMIT $2
             )";
         self.inner.database.write("forget_jobs", sql, &[&window, &JOBS_MAX]).await?;
+        let sql = "-- forget_free_calls
+            DELETE FROM free_calls WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM free_calls WHERE ends_at < now() LIMIT $1 FOR UPDATE SKIP LOCKED
+            ))";
+        self.inner.database.write("forget_free_calls", sql, &[&FREE_CALLS_MAX]).await?;
         Ok(())
     }
 }

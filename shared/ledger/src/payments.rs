@@ -17,6 +17,8 @@ use crate::{Ledger, LedgerError, rows};
 pub struct Order {
     /// The deployment that the route sells through. A channel of another one is unknown to it.
     pub deployment: Arc<str>,
+    /// What is sold: its name in [`Ledger::sales`].
+    pub route: Arc<str>,
     /// What pays.
     pub voucher: VerifiedVoucher,
     /// What is asked, in base units.

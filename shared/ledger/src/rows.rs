@@ -32,7 +32,7 @@ macro_rules! accounts {
 macro_rules! hold_columns {
     () => {
         "h.id, h.channel, h.epoch, h.amount, h.request_id, h.request_hash, h.state, h.captured, h.created_at,
-         h.expires_at <= clock_timestamp()"
+         h.expires_at <= clock_timestamp(), h.route"
     };
 }
 

@@ -71,7 +71,14 @@ impl Model {
         }
         .cloned();
         let id = HoldId(B128::from(self.holds.len() as u128));
-        let sale = Sale { id, voucher: &order.voucher, price: order.price, request, prior: prior.as_ref() };
+        let sale = Sale {
+            id,
+            voucher: &order.voucher,
+            price: order.price,
+            request,
+            prior: prior.as_ref(),
+            elsewhere: amount(0),
+        };
         let (channel, epoch) = self.accounts.iter_mut().find(|(c, _)| c.id == channel).expect("it is open");
         let sold = match order.settle {
             When::Now => charge(channel, epoch, &sale, &order.terms),

@@ -99,6 +99,10 @@ async fn loses_no_acknowledged_payment_when_the_server_is_killed_under_load() {
     }
     println!("{} acknowledged, {} unknown, {stored} stored, {lost} lost", total(0), total(1));
     assert_eq!(lost, 0);
+    let client = sql(&url).await;
+    assert_eq!(unexplained(&client).await, 0, "what is spent is noted as sold");
+    while ledger.fold_sales().await.expect("it answers") > 0 {}
+    assert_eq!(unexplained(&client).await, 0);
     assert!(total(0) > 1_000, "there was a load");
 }
 

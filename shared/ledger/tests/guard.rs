@@ -127,9 +127,10 @@ async fn refuses_a_schema_of_another_version() {
     assert!(matches!(connected, Err(LedgerError::Schema { found: 0, .. })), "{connected:?}");
     ledger::migrate(&url).await.expect("it can be migrated");
     connect(&url).await;
-    server.execute("bare", "UPDATE _sqlx_migrations SET version = 999 WHERE version = 4").await.unwrap();
+    let newer = "UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    server.execute("bare", newer).await.unwrap();
     let connected = Ledger::connect(&settings(&url)).await;
-    assert!(matches!(connected, Err(LedgerError::Schema { found: 999, wanted: 4 })), "{connected:?}");
+    assert!(matches!(connected, Err(LedgerError::Schema { found: 999, wanted: 4.. })), "{connected:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use channel::{Amount, EventKind, Hold, Refusal, Step, VerifiedVoucher};
 use common::*;
-use ledger::{Ledger, Order, Refused, Settlement, When};
+use ledger::{Ledger, Order, Refused, SalesQuery, Settlement, When};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -17,6 +17,7 @@ const CHANNELS: u64 = 256;
 const CALLERS: u64 = 128;
 const OPERATIONS: u64 = 100_000;
 const DEPOSIT: u128 = 400;
+const ROUTES: [&str; 3] = ["roots", "squares", "tokens"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_operations_break_no_rule() {
@@ -44,11 +45,15 @@ async fn a_hundred_thousand_operations_break_no_rule() {
         })
         .collect();
     let blocks = tokio::spawn(blocks(one.clone(), counts.clone()));
+    let folders = [&one, &two].map(|ledger| tokio::spawn(fold(ledger.clone(), url.clone(), counts.clone())));
     let mut taken = 0;
     for caller in callers {
         taken += caller.await.expect("no operation fails");
     }
     blocks.await.expect("no block fails");
+    for folder in folders {
+        folder.await.expect("no fold fails");
+    }
     let [done, sold, refused] = [&counts.done, &counts.sold, &counts.refused].map(|n| n.load(Ordering::Relaxed));
     println!("{done} operations in {:?}: {sold} sold, {refused} refused, {taken} units taken", started.elapsed());
 
@@ -58,6 +63,12 @@ async fn a_hundred_thousand_operations_break_no_rule() {
     let sums = client.query_one("SELECT sum(spent)::text, sum(held)::text FROM epochs", &[]).await.unwrap();
     assert_eq!(sums.get::<_, String>(0), taken.to_string(), "what was taken is what is spent");
     assert_eq!(sums.get::<_, String>(1), "0", "nothing is left held");
+    for _ in 0..3 {
+        let sales = one.sales(&SalesQuery { by_route: true, ..SalesQuery::default() }).await.expect("it answers");
+        assert_eq!(sales.len(), ROUTES.len(), "{sales:?}");
+        assert_eq!(sales.iter().map(|line| line.amount.units()).sum::<u128>(), taken, "and what was sold");
+        two.fold_sales().await.expect("it answers");
+    }
     let over: i64 = client
         .query_one("SELECT count(*) FROM epochs e JOIN channels c ON c.id = e.channel WHERE e.spent > c.deposit", &[])
         .await
@@ -122,7 +133,8 @@ async fn buy(
     let name = random.random_bool(0.2).then(|| random.random::<u64>().to_string());
     let request = ledger_request(name, random.random_range(0..4));
     let price = amount(random.random_range(0..6));
-    let order = Order { price, request, settle, terms: terms(step), ..order(voucher) };
+    let route = Arc::from(ROUTES[random.random_range(0..ROUTES.len())]);
+    let order = Order { route, price, request, settle, terms: terms(step), ..order(voucher) };
     match sell(ledger, order).await {
         Ok(receipt) => {
             counts.sold.fetch_add(1, Ordering::Relaxed);
@@ -141,6 +153,16 @@ fn ledger_request(name: Option<String>, content: u64) -> channel::Request {
     match name {
         Some(name) => named_request(&name, content),
         None => request(content),
+    }
+}
+
+/// Folds all the while, and looks whether the sales are what is spent at any moment.
+async fn fold(ledger: Ledger, url: String, counts: Arc<Counts>) {
+    let client = sql(&url).await;
+    while counts.done.load(Ordering::Relaxed) < OPERATIONS {
+        ledger.fold_sales().await.expect("the database answers");
+        assert_eq!(unexplained(&client).await, 0);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use channel::{Action, Channel, ChannelId, Epoch, Event, absorb_claims, facts, plan};
+use channel::{Action, Amount, Channel, ChannelId, Epoch, Event, absorb_claims, facts, plan};
 
 use super::Walk;
 use crate::database::Params;
@@ -35,7 +35,7 @@ impl Walk<'_> {
             if !missed.is_zero() {
                 metrics::counter!("ledger_claims_absorbed_total").increment(1);
                 tracing::error!(channel.id = %id, amount = %missed, "more was claimed than we hold vouchers for");
-                absorbed.push((id, epoch.clone()));
+                absorbed.push((id, epoch.clone(), missed));
             }
             actions.extend(plan(&channel, &epoch).map(|action| (id, action)));
             folded.push(channel);
@@ -103,7 +103,7 @@ impl Walk<'_> {
         self.query(sql, params).await.map(drop)
     }
 
-    async fn write_absorbed(&self, absorbed: &[(ChannelId, Epoch)]) -> Result<(), LedgerError> {
+    async fn write_absorbed(&self, absorbed: &[(ChannelId, Epoch, Amount)]) -> Result<(), LedgerError> {
         if absorbed.is_empty() {
             return Ok(());
         }
@@ -111,11 +111,18 @@ impl Walk<'_> {
             UPDATE epochs e SET authorised = u.authorised, spent = u.spent
             FROM unnest($1::bytea[], $2::int8[], $3::numeric[], $4::numeric[]) AS u(channel, number, authorised, spent)
             WHERE e.channel = u.channel AND e.number = u.number";
-        let ids: Vec<&[u8]> = absorbed.iter().map(|(id, _)| id.0.as_slice()).collect();
-        let numbers: Vec<i64> = absorbed.iter().map(|(_, epoch)| rows::signed(epoch.number)).collect();
-        let authorised: Vec<_> = absorbed.iter().map(|(_, epoch)| Numeric(epoch.authorised)).collect();
-        let spent: Vec<_> = absorbed.iter().map(|(_, epoch)| Numeric(epoch.spent)).collect();
-        self.query(sql, &[&ids, &numbers, &authorised, &spent]).await.map(drop)
+        let ids: Vec<&[u8]> = absorbed.iter().map(|(id, ..)| id.0.as_slice()).collect();
+        let numbers: Vec<i64> = absorbed.iter().map(|(_, epoch, _)| rows::signed(epoch.number)).collect();
+        let authorised: Vec<_> = absorbed.iter().map(|(_, epoch, _)| Numeric(epoch.authorised)).collect();
+        let spent: Vec<_> = absorbed.iter().map(|(_, epoch, _)| Numeric(epoch.spent)).collect();
+        self.query(sql, &[&ids, &numbers, &authorised, &spent]).await?;
+        // It counts as spent, so it is noted: on no route, and for no call of ours.
+        let sql = "-- log_absorbed
+            INSERT INTO sales_log (routes, channels, amounts, calls)
+            VALUES (array_fill(''::text, ARRAY[$3::int4]), $1, $2, array_fill(0, ARRAY[$3::int4]))";
+        let missed: Vec<_> = absorbed.iter().map(|(.., missed)| Numeric(*missed)).collect();
+        let count = i32::try_from(absorbed.len()).map_err(|error| LedgerError::corrupt(&error))?;
+        self.query(sql, &[&ids, &missed, &count]).await.map(drop)
     }
 
     /// Adds the jobs that follow, in the same transaction. What is open already is not added again.

@@ -1,6 +1,7 @@
 //! The rows of one batch in memory, and the rules applied to them in the order of arrival. No IO.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use channel::{
@@ -8,8 +9,10 @@ use channel::{
     hold, release,
 };
 
+use super::debts::Debts;
 use super::entry::{Agree, Ending, Entry, Publish, Sale, Settle};
 use super::holds::Holds;
+use super::takings::Takings;
 use crate::payments::{Order, Receipt, Refused, When};
 use crate::{LedgerError, rows};
 
@@ -19,6 +22,8 @@ pub(super) struct Books {
     accounts: HashMap<ChannelId, Account>,
     fresh: HashSet<String>,
     holds: Holds,
+    debts: Debts,
+    takings: Takings,
 }
 
 /// A channel and its epochs.
@@ -33,9 +38,12 @@ struct Account {
 #[derive(Default)]
 pub(super) struct Changes<'a> {
     pub(super) epochs: Vec<(ChannelId, &'a Epoch)>,
-    pub(super) new_holds: Vec<&'a Hold>,
+    /// With their routes.
+    pub(super) new_holds: Vec<(&'a Hold, &'a Arc<str>)>,
     pub(super) old_holds: Vec<(&'a Hold, SystemTime)>,
     pub(super) agreed: Vec<(ChannelId, Amount)>,
+    /// What was charged; where anything was, epochs changed too.
+    pub(super) takings: Option<&'a Takings>,
 }
 
 impl Changes<'_> {
@@ -45,9 +53,9 @@ impl Changes<'_> {
 }
 
 impl Books {
-    /// Books of these accounts and holds; `fresh` are the deployments that may sell.
-    pub(super) fn open(accounts: Vec<(Channel, Epoch)>, fresh: HashSet<String>, holds: Holds) -> Books {
-        let mut books = Books { fresh, holds, ..Books::default() };
+    /// Books of these accounts and holds; `fresh` are the deployments that may sell, `debts` what payers owe in all.
+    pub(super) fn open(accounts: Vec<(Channel, Epoch)>, fresh: HashSet<String>, holds: Holds, debts: Debts) -> Books {
+        let mut books = Books { fresh, holds, debts, ..Books::default() };
         for (channel, epoch) in accounts {
             let account = books.accounts.entry(channel.id).or_insert_with(|| Account {
                 channel,
@@ -98,12 +106,15 @@ impl Books {
         if !fresh {
             return Err(Refused { refusal: channel::Refusal::Stale, view: Some(View::of(channel, epoch)) });
         }
+        let limited = order.terms.limits_payers();
+        let owed = channel.exposure(epoch);
         let sale = channel::Sale {
             id: rows::hold_id(uuid::Uuid::now_v7()),
             voucher: &order.voucher,
             price: order.price,
             request: &order.request,
             prior: self.holds.prior(order, epoch.authorised),
+            elsewhere: if limited { self.debts.elsewhere(channel, epoch) } else { Amount::ZERO },
         };
         let sold = match order.settle {
             When::Now => charge(channel, epoch, &sale, &order.terms),
@@ -113,13 +124,15 @@ impl Books {
         let sold = sold.map_err(|refusal| Refused { refusal, view: Some(view.clone()) })?;
         if let channel::Sold::New { hold, retries } = &sold {
             touched.insert(*number);
+            self.debts.moved(channel, owed, epoch);
+            self.takings.note(&order.route, hold.channel, hold.captured);
             if let Some(line) = retries.and_then(|id| self.holds.get_mut(id)) {
                 line.hold.state = HoldState::Retried;
                 line.touched = true;
             }
             // What is charged at once and has no name is never asked for again: the counters say it all.
             if hold.state == HoldState::Held || hold.request.id.is_some() {
-                self.holds.add(hold.clone());
+                self.holds.add(hold.clone(), order.route.clone());
             }
         }
         Ok(Receipt { sold, view })
@@ -143,6 +156,7 @@ impl Books {
         if line.hold.state != before {
             line.touched = true;
             account.touched.insert(line.hold.epoch);
+            self.takings.note(&line.route, line.hold.channel, captured.taken);
         }
         Ok(captured)
     }
@@ -168,7 +182,8 @@ impl Books {
 
     /// Everything that is no longer as it was read.
     pub(super) fn changes(&self) -> Changes<'_> {
-        let mut changes = Changes::default();
+        let takings = Some(&self.takings).filter(|takings| takings.len() > 0);
+        let mut changes = Changes { takings, ..Changes::default() };
         for (id, account) in &self.accounts {
             changes.epochs.extend(account.touched.iter().map(|number| (*id, &account.epochs[number])));
             if let (true, Some(amount)) = (account.agreed_now, account.channel.agreed_close) {
@@ -178,11 +193,11 @@ impl Books {
         for line in self.holds.touched() {
             match line.stored {
                 Some(stored) => changes.old_holds.push((&line.hold, stored.created_at)),
-                None => changes.new_holds.push(&line.hold),
+                None => changes.new_holds.push((&line.hold, &line.route)),
             }
         }
         // Made in this order; where two of one request are made in one batch, the later must look newer.
-        changes.new_holds.sort_by_key(|hold| hold.id);
+        changes.new_holds.sort_by_key(|(hold, _)| hold.id);
         changes
     }
 }

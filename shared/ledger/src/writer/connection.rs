@@ -18,6 +18,7 @@ pub(super) struct Statements {
     pub(super) lock_free: Statement,
     pub(super) lock_wait: Statement,
     pub(super) accounts: Statement,
+    pub(super) debts: Statement,
     pub(super) fresh: Statement,
     pub(super) holds_by_id: Statement,
     pub(super) holds_by_request: Statement,
@@ -26,6 +27,7 @@ pub(super) struct Statements {
     pub(super) insert_holds: Statement,
     pub(super) update_holds: Statement,
     pub(super) write_agreed: Statement,
+    pub(super) log_sales: Statement,
 }
 
 impl Connection {
@@ -51,6 +53,15 @@ const LOCK_FREE: &str = "-- lock_free
 
 const LOCK_WAIT: &str = "-- lock_wait
     SELECT channel, number FROM epochs WHERE channel = ANY($1) ORDER BY channel, number FOR UPDATE";
+
+/// What the payers of these channels owe, over all their channels in the deployment.
+const DEBTS: &str = "-- debts
+    SELECT c.deployment, c.payer,
+           LEAST(sum(GREATEST(e.authorised - c.claimed, 0)), 340282366920938463463374607431768211455)
+    FROM (SELECT DISTINCT deployment, payer FROM channels WHERE id = ANY($1)) AS asked
+    JOIN channels c ON c.payer = asked.payer AND c.deployment = asked.deployment AND c.status IN ('open', 'closing')
+    JOIN epochs e ON e.channel = c.id AND e.number = (SELECT max(number) FROM epochs WHERE channel = c.id)
+    GROUP BY c.deployment, c.payer";
 
 const FRESH: &str = "-- fresh
     SELECT id FROM deployments WHERE id = ANY($1) AND safe_until > clock_timestamp()";
@@ -101,11 +112,13 @@ const WRITE_EPOCHS: &str = "-- write_epochs
 
 /// Times are taken row by row: where one batch makes two holds of one request, the later is the newer.
 const INSERT_HOLDS: &str = "-- insert_holds
-    INSERT INTO holds (id, created_at, channel, epoch, amount, request_id, request_hash, state, captured, expires_at)
+    INSERT INTO holds
+           (id, created_at, channel, epoch, amount, request_id, request_hash, state, captured, route, expires_at)
     SELECT u.id, clock_timestamp(), u.channel, u.epoch, u.amount, u.request_id, u.request_hash, u.state, u.captured,
-           clock_timestamp() + make_interval(secs => $9)
-    FROM unnest($1::uuid[], $2::bytea[], $3::int8[], $4::numeric[], $5::text[], $6::bytea[], $7::text[], $8::numeric[])
-         AS u(id, channel, epoch, amount, request_id, request_hash, state, captured)";
+           u.route, clock_timestamp() + make_interval(secs => $10)
+    FROM unnest($1::uuid[], $2::bytea[], $3::int8[], $4::numeric[], $5::text[], $6::bytea[], $7::text[], $8::numeric[],
+                $9::text[])
+         AS u(id, channel, epoch, amount, request_id, request_hash, state, captured, route)";
 
 const UPDATE_HOLDS: &str = "-- update_holds
     UPDATE holds h SET state = u.state, captured = u.captured
@@ -116,12 +129,16 @@ const WRITE_AGREED: &str = "-- write_agreed
     UPDATE channels c SET agreed_close = u.amount FROM unnest($1::bytea[], $2::numeric[]) AS u(id, amount)
     WHERE c.id = u.id";
 
+const LOG_SALES: &str = "-- log_sales
+    INSERT INTO sales_log (routes, channels, amounts, calls) VALUES ($1, $2, $3, $4)";
+
 impl Statements {
     async fn prepare(session: &Session) -> Result<Statements, Error> {
         Ok(Statements {
             lock_free: session.prepare(LOCK_FREE).await?,
             lock_wait: session.prepare(LOCK_WAIT).await?,
             accounts: session.prepare(accounts!("accounts", "WHERE c.id = ANY($1)")).await?,
+            debts: session.prepare(DEBTS).await?,
             fresh: session.prepare(FRESH).await?,
             holds_by_id: session.prepare(HOLDS_BY_ID).await?,
             holds_by_request: session.prepare(HOLDS_BY_REQUEST).await?,
@@ -130,6 +147,7 @@ impl Statements {
             insert_holds: session.prepare(INSERT_HOLDS).await?,
             update_holds: session.prepare(UPDATE_HOLDS).await?,
             write_agreed: session.prepare(WRITE_AGREED).await?,
+            log_sales: session.prepare(LOG_SALES).await?,
         })
     }
 }

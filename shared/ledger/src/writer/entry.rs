@@ -16,6 +16,7 @@ pub(crate) struct Ask<Q, A> {
 }
 
 /// One thing to do to one channel.
+#[expect(clippy::large_enum_variant, reason = "nearly all are sales, and captures wait beside them")]
 pub(crate) enum Entry {
     Sell(Ask<Order, Sale>),
     Settle(Ask<Settle, Capture>),

@@ -1,6 +1,7 @@
 //! The holds of one batch in memory: those it names, those it may repeat, those it makes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use channel::{Amount, ChannelId, Hold, HoldId, HoldState, RequestHash, Step};
@@ -20,6 +21,8 @@ pub(super) struct Holds {
 /// A hold, and where it comes from.
 pub(super) struct Line {
     pub(super) hold: Hold,
+    /// What it is for.
+    pub(super) route: Arc<str>,
     /// `None` for one that this batch makes.
     pub(super) stored: Option<Stored>,
     pub(super) touched: bool,
@@ -34,27 +37,27 @@ pub(super) struct Stored {
 
 impl Holds {
     /// Stored holds, in any order, some perhaps twice.
-    pub(super) fn read(mut stored: Vec<(Hold, Stored)>) -> Holds {
-        stored.sort_by_key(|(hold, stored)| (stored.created_at, hold.id));
-        stored.dedup_by_key(|(hold, _)| hold.id);
+    pub(super) fn read(mut stored: Vec<(Hold, Arc<str>, Stored)>) -> Holds {
+        stored.sort_by_key(|(hold, _, stored)| (stored.created_at, hold.id));
+        stored.dedup_by_key(|(hold, ..)| hold.id);
         let mut holds = Holds::default();
-        for (hold, stored) in stored {
-            holds.enter(hold, Some(stored));
+        for (hold, route, stored) in stored {
+            holds.enter(hold, route, Some(stored));
         }
         holds
     }
 
     /// A hold that this batch makes.
-    pub(super) fn add(&mut self, hold: Hold) {
-        self.enter(hold, None);
+    pub(super) fn add(&mut self, hold: Hold, route: Arc<str>) {
+        self.enter(hold, route, None);
     }
 
-    fn enter(&mut self, hold: Hold, stored: Option<Stored>) {
+    fn enter(&mut self, hold: Hold, route: Arc<str>, stored: Option<Stored>) {
         if let Some(request) = &hold.request.id {
             self.by_request.insert((hold.channel, request.clone()), hold.id);
         }
         self.by_hash.entry((hold.channel, hold.request.hash)).or_default().push(hold.id);
-        self.lines.insert(hold.id, Line { hold, touched: stored.is_none(), stored });
+        self.lines.insert(hold.id, Line { hold, route, touched: stored.is_none(), stored });
     }
 
     pub(super) fn get_mut(&mut self, id: HoldId) -> Option<&mut Line> {

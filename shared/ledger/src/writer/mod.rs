@@ -14,11 +14,13 @@
 mod batch;
 mod books;
 mod connection;
+mod debts;
 mod entry;
 mod holds;
 mod lane;
 mod patient;
 mod read;
+mod takings;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use alloy_primitives::Address;
 use channel::{Amount, ChannelId, RequestHash, Step};
 use futures::join;
 use postgres_types::ToSql;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::batch::{Failure, Lock, rollback};
 use super::books::Books;
 use super::connection::Connection;
+use super::debts::Debts;
 use super::entry::Entry;
 use super::holds::{Holds, Stored};
 use crate::numeric::Numeric;
@@ -25,15 +27,16 @@ pub(super) async fn read(
 ) -> Result<(Books, HashSet<ChannelId>), Failure> {
     let statements = &connection.statements;
     let wanted = Wanted::by(entries);
-    let Columns { channels, deployments, holds, requests, retries } = &Columns::of(&wanted);
+    let Columns { channels, limited, deployments, holds, requests, retries } = &Columns::of(&wanted);
     let (begin, lock_statement) = match lock {
         Lock::Free => ("BEGIN", &statements.lock_free),
         Lock::Wait => ("BEGIN; SET LOCAL lock_timeout = '50ms'", &statements.lock_wait),
     };
-    let (begun, locked, accounts, fresh, by_id, by_request, by_hash) = join!(
+    let (begun, locked, accounts, debts, fresh, by_id, by_request, by_hash) = join!(
         connection.batch_execute(begin),
         ask(connection, lock_statement, channels.len(), [channels]),
         ask(connection, &statements.accounts, channels.len(), [channels]),
+        ask(connection, &statements.debts, limited.len(), [limited]),
         ask(connection, &statements.fresh, deployments.len(), [deployments]),
         ask(connection, &statements.holds_by_id, holds.len(), [holds]),
         ask(connection, &statements.holds_by_request, requests.0.len(), [&requests.0, &requests.1]),
@@ -50,10 +53,10 @@ pub(super) async fn read(
         rollback(connection).await?;
         return Ok((Books::default(), wanted.channels));
     }
-    let rows = (|| Ok((begun.and(locked)?, accounts?, fresh?, [by_id?, by_request?, by_hash?])))();
+    let rows = (|| Ok((begun.and(locked)?, accounts?, debts?, fresh?, [by_id?, by_request?, by_hash?])))();
     match rows {
-        Ok((locked, accounts, fresh, holds)) => {
-            open_books(&locked, &accounts, &fresh, &holds).map_err(Failure::Connection)
+        Ok((locked, accounts, debts, fresh, holds)) => {
+            open_books(&locked, &accounts, &debts, &fresh, &holds).map_err(Failure::Connection)
         }
         Err(error) => {
             let failure = Failure::of(error, LedgerError::before_commit);
@@ -78,6 +81,7 @@ async fn ask<const N: usize>(
 fn open_books(
     locked: &[Row],
     accounts: &[Row],
+    debts: &[Row],
     fresh: &[Row],
     holds: &[Vec<Row>],
 ) -> Result<(Books, HashSet<ChannelId>), LedgerError> {
@@ -92,19 +96,26 @@ fn open_books(
         .map(|(channel, _)| channel.id)
         .collect();
     accounts.retain(|(channel, _)| !locked_elsewhere.contains(&channel.id));
+    let owed = |row| Ok((rows::get(row, 0)?, Address::from(rows::fixed(row, 1)?), rows::amount(row, 2)?));
+    let debts: Debts = debts.iter().map(owed).collect::<Result<_, LedgerError>>()?;
     let fresh = fresh.iter().map(|row| rows::get(row, 0)).collect::<Result<_, _>>()?;
     let holds = holds
         .iter()
         .flatten()
-        .map(|row| Ok((rows::hold(row, 0)?, Stored { created_at: rows::get(row, 8)?, expired: rows::get(row, 9)? })))
+        .map(|row| {
+            let stored = Stored { created_at: rows::get(row, 8)?, expired: rows::get(row, 9)? };
+            Ok((rows::hold(row, 0)?, rows::get::<&str>(row, 10)?.into(), stored))
+        })
         .collect::<Result<_, LedgerError>>()?;
-    Ok((Books::open(accounts, fresh, Holds::read(holds)), locked_elsewhere))
+    Ok((Books::open(accounts, fresh, Holds::read(holds), debts), locked_elsewhere))
 }
 
 /// What the entries of a batch need read.
 #[derive(Default)]
 struct Wanted<'a> {
     channels: HashSet<ChannelId>,
+    /// Those whose payers may owe only so much in all.
+    limited: HashSet<ChannelId>,
     deployments: HashSet<&'a str>,
     holds: Vec<Uuid>,
     requests: HashSet<(ChannelId, &'a str)>,
@@ -136,6 +147,9 @@ impl<'a> Wanted<'a> {
             let order = &ask.question;
             let channel = order.voucher.channel;
             wanted.deployments.insert(&*order.deployment);
+            if order.terms.limits_payers() {
+                wanted.limited.insert(channel);
+            }
             match &order.request.id {
                 Some(request) => {
                     wanted.requests.insert((channel, request.as_str()));
@@ -157,6 +171,7 @@ impl<'a> Wanted<'a> {
 /// The same as arrays of parameters.
 struct Columns<'a> {
     channels: Vec<&'a [u8]>,
+    limited: Vec<&'a [u8]>,
     deployments: Vec<&'a str>,
     holds: Vec<Uuid>,
     requests: (Vec<&'a [u8]>, Vec<&'a str>),
@@ -182,6 +197,7 @@ impl<'a> Columns<'a> {
         }
         Columns {
             channels: wanted.channels.iter().map(|id| id.0.as_slice()).collect(),
+            limited: wanted.limited.iter().map(|id| id.0.as_slice()).collect(),
             deployments: wanted.deployments.iter().copied().collect(),
             holds: wanted.holds.clone(),
             requests: wanted.requests.iter().map(|(id, request)| (id.0.as_slice(), *request)).unzip(),

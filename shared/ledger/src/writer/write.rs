@@ -19,14 +19,15 @@ pub(super) async fn write_and_commit(
     changes: &Changes<'_>,
     hold_ttl: Duration,
 ) -> Result<(), Failure> {
-    let (epochs, inserted, updated, agreed, committed) = join!(
+    let (epochs, inserted, updated, agreed, logged, committed) = join!(
         write_epochs(connection, changes),
         insert_holds(connection, changes, hold_ttl),
         update_holds(connection, changes),
         write_agreed(connection, changes),
+        log_sales(connection, changes),
         connection.batch_execute("COMMIT"),
     );
-    let written = epochs.and(inserted).and(updated).and(agreed);
+    let written = epochs.and(inserted).and(updated).and(agreed).and(logged);
     written.and(committed.map(|()| 0)).map_err(|error| Failure::of(error, LedgerError::in_commit))?;
     Ok(())
 }
@@ -48,16 +49,18 @@ async fn write_epochs(connection: &Connection, changes: &Changes<'_>) -> Result<
 
 async fn insert_holds(connection: &Connection, changes: &Changes<'_>, ttl: Duration) -> Result<u64, Error> {
     let holds = &changes.new_holds;
-    let ids: Vec<_> = holds.iter().map(|hold| rows::uuid(hold.id)).collect();
-    let channels: Vec<&[u8]> = holds.iter().map(|hold| hold.channel.0.as_slice()).collect();
-    let epochs: Vec<i64> = holds.iter().map(|hold| rows::signed(hold.epoch)).collect();
-    let amounts: Vec<Numeric> = holds.iter().map(|hold| Numeric(hold.amount)).collect();
-    let requests: Vec<Option<&str>> = holds.iter().map(|hold| hold.request.id.as_deref()).collect();
-    let hashes: Vec<&[u8]> = holds.iter().map(|hold| hold.request.hash.0.as_slice()).collect();
-    let states: Vec<&str> = holds.iter().map(|hold| rows::hold_state(hold.state)).collect();
-    let captured: Vec<Numeric> = holds.iter().map(|hold| Numeric(hold.captured)).collect();
+    let ids: Vec<_> = holds.iter().map(|(hold, _)| rows::uuid(hold.id)).collect();
+    let channels: Vec<&[u8]> = holds.iter().map(|(hold, _)| hold.channel.0.as_slice()).collect();
+    let epochs: Vec<i64> = holds.iter().map(|(hold, _)| rows::signed(hold.epoch)).collect();
+    let amounts: Vec<Numeric> = holds.iter().map(|(hold, _)| Numeric(hold.amount)).collect();
+    let requests: Vec<Option<&str>> = holds.iter().map(|(hold, _)| hold.request.id.as_deref()).collect();
+    let hashes: Vec<&[u8]> = holds.iter().map(|(hold, _)| hold.request.hash.0.as_slice()).collect();
+    let states: Vec<&str> = holds.iter().map(|(hold, _)| rows::hold_state(hold.state)).collect();
+    let captured: Vec<Numeric> = holds.iter().map(|(hold, _)| Numeric(hold.captured)).collect();
+    let routes: Vec<&str> = holds.iter().map(|(_, route)| &***route).collect();
     let ttl = ttl.as_secs_f64();
-    let params: &Params<'_> = &[&ids, &channels, &epochs, &amounts, &requests, &hashes, &states, &captured, &ttl];
+    let params: &Params<'_> =
+        &[&ids, &channels, &epochs, &amounts, &requests, &hashes, &states, &captured, &routes, &ttl];
     change(connection, &connection.statements.insert_holds, holds.len(), params).await
 }
 
@@ -76,6 +79,19 @@ async fn write_agreed(connection: &Connection, changes: &Changes<'_>) -> Result<
     let amounts: Vec<Numeric> = changes.agreed.iter().map(|(_, amount)| Numeric(*amount)).collect();
     let params: &Params<'_> = &[&channels, &amounts];
     change(connection, &connection.statements.write_agreed, channels.len(), params).await
+}
+
+async fn log_sales(connection: &Connection, changes: &Changes<'_>) -> Result<u64, Error> {
+    let Some(takings) = changes.takings else { return Ok(0) };
+    let (mut routes, mut channels) = (Vec::with_capacity(takings.len()), Vec::with_capacity(takings.len()));
+    let (mut amounts, mut calls) = (Vec::with_capacity(takings.len()), Vec::with_capacity(takings.len()));
+    for (route, channel, amount, count) in takings.iter() {
+        routes.push(route);
+        channels.push(channel.0.as_slice());
+        amounts.push(Numeric(amount));
+        calls.push(count);
+    }
+    connection.execute(&connection.statements.log_sales, &[&routes, &channels, &amounts, &calls]).await
 }
 
 /// Runs a statement unless there is nothing to change.

@@ -120,6 +120,7 @@ pub fn terms(step: Step) -> Terms {
 pub fn order(voucher: VerifiedVoucher) -> Order {
     Order {
         deployment: Arc::from(DEPLOYMENT),
+        route: Arc::from("things"),
         voucher,
         price: amount(1),
         terms: terms(Step::FromAuthorised),
@@ -144,5 +145,13 @@ pub async fn violations(client: &Client) -> i64 {
         LEFT JOIN (SELECT channel, epoch, sum(amount) AS held FROM holds WHERE state = 'held' GROUP BY channel, epoch) h
                ON h.channel = e.channel AND h.epoch = e.number
         WHERE spent + e.held > authorised OR e.held <> COALESCE(h.held, 0) OR voucher_amount > authorised";
+    client.query_one(sql, &[]).await.expect("the database answers").get(0)
+}
+
+/// How far the sales are from what is spent, in one look at both.
+pub async fn unexplained(client: &Client) -> i64 {
+    let sql = "SELECT (SELECT COALESCE(sum(spent), 0) FROM epochs)::int8
+        - (SELECT COALESCE(sum(amount), 0) FROM sales)::int8
+        - (SELECT COALESCE(sum(u), 0) FROM sales_log CROSS JOIN LATERAL unnest(amounts) AS u)::int8";
     client.query_one(sql, &[]).await.expect("the database answers").get(0)
 }
