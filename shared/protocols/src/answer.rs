@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 /// An HTTP answer, whole.
@@ -26,7 +26,7 @@ pub struct Malformed {
 impl Answer {
     /// An answer of type `application/json`.
     pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-        let body = serde_json::to_vec(body).expect("texts and maps of texts always serialise");
+        let body = serde_json::to_vec(body).expect("what has text for keys always serialises");
         Answer { body: body.into(), ..Answer::empty(status) }
     }
 
@@ -34,6 +34,12 @@ impl Answer {
     pub(crate) fn empty(status: StatusCode) -> Answer {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         Answer { status, headers, body: Bytes::new() }
+    }
+
+    /// The same with a header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Answer {
+        self.headers.insert(name, value);
+        self
     }
 }
 

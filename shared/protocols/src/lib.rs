@@ -6,16 +6,18 @@
 //! *Absent by design:* `async`, clocks, randomness, environment, IO.
 
 mod answer;
+mod desk;
 pub mod raiden;
 
 use alloy_primitives::U256;
 use bytes::Bytes;
-use channel::{Amount, CloseRefusal, Refusal, Signature, View};
+use channel::{Amount, Refusal, View};
 use contracts::{Deployment, Kind, Opening};
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use answer::{Answer, Malformed};
+pub use desk::{Command, Details, Listing, Operation, Page, Reply, Statistics};
 
 /// Every protocol we speak.
 pub static ALL: &[&dyn Protocol] = &[&raiden::Raiden];
@@ -31,8 +33,14 @@ pub trait Protocol: Send + Sync {
     /// How the names of its headers and cookies begin, in lower case. Nobody but the protocol may set these.
     fn prefix(&self) -> &'static str;
 
-    /// Whether the protocol itself answers requests to this path, by a [`Command`]; no route may be there.
-    fn owns(&self, path: &str) -> bool;
+    /// The paths at and below which the protocol itself answers, by a [`Command`]; no route may be there.
+    fn roots(&self) -> &'static [&'static str];
+
+    /// Whether a path is at or below one of its [roots](Protocol::roots).
+    fn owns(&self, path: &str) -> bool {
+        let is_at = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.roots().iter().any(is_at)
+    }
 
     /// The payment that a request for something priced carries, if it carries one.
     ///
@@ -43,20 +51,32 @@ pub trait Protocol: Send + Sync {
     /// What a request to a path that the protocol owns asks for.
     ///
     /// # Errors
-    /// [`Malformed`] when there is no such thing to ask for, or it is asked for wrongly.
-    fn command(&self, head: &Parts, body: &Bytes) -> Result<Command, Malformed>;
+    /// The answer, when nothing has to be looked up for it: there is no such thing to ask for, or it is asked for wrongly.
+    fn command(&self, head: &Parts, body: &Bytes) -> Result<Command, Box<Answer>>;
 
-    /// The answer to what could not be understood.
+    /// The answer to a [`Command`].
+    fn reply(&self, reply: &Reply<'_>) -> Answer;
+
+    /// The headers that requests may carry for it, which web pages of other origins must be allowed to set.
+    fn request_headers(&self) -> &'static [HeaderName];
+
+    /// The headers that its answers carry, which web pages of other origins must be allowed to read.
+    fn answer_headers(&self) -> &'static [HeaderName];
+
+    /// The answer to a payment that could not be understood.
     fn malformed(&self, malformed: &Malformed) -> Answer;
 
     /// The answer to a request that was not paid (`refused: None`) or whose payment was refused.
     fn challenge(&self, offer: &Offer<'_>, refused: Option<&Refused<'_>>) -> Answer;
 
+    /// Whether who asks would rather see a page to pay on than an empty 402.
+    fn wants_page(&self, head: &Parts) -> bool;
+
+    /// What an answer's headers say once more, as `Set-Cookie`s: a page cannot see the headers that it came with.
+    fn cookies(&self, answer: &HeaderMap) -> Vec<HeaderValue>;
+
     /// The headers that go with what was bought.
     fn receipt(&self, offer: &Offer<'_>, opening: &Opening, view: &View) -> HeaderMap;
-
-    /// The answer to [`Command::Close`].
-    fn closed(&self, outcome: Result<&Signature, &CloseRefusal>) -> Answer;
 }
 
 /// What is asked for something, and where it is paid.
@@ -77,18 +97,6 @@ pub struct Payment {
     pub amount: U256,
     /// 65 bytes that claim to be a signature.
     pub signature: [u8; 65],
-}
-
-/// What a payer can ask for beside what is for sale.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// To countersign the end of a channel.
-    Close {
-        /// The channel.
-        opening: Opening,
-        /// What the payee gets in all.
-        amount: U256,
-    },
 }
 
 /// A payment that bought nothing, and why.

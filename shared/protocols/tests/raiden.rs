@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use alloy_primitives::{U256, address};
-use bytes::Bytes;
-use channel::{Amount, CloseRefusal, Key, Refusal, Signature, View};
+use channel::{Amount, Key, Refusal, Signature, View};
 use contracts::{Deployment, Kind, raiden};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode};
-use protocols::{Answer, Command, Offer, Payment, Protocol, Reason, Refused};
+use protocols::{Answer, Offer, Payment, Protocol, Reason, Refused};
 
 const RDN: protocols::raiden::Raiden = protocols::raiden::Raiden;
 const SENDER: &str = "0x8Bf640A099fE945DA46F354d3B49c48a125F48B6";
@@ -327,7 +326,9 @@ fn there_is_never_more_than_one_failure_and_always_the_base() {
         Refusal::Published,
         Refusal::Unpaid { price: amount, credit: amount },
         Refusal::OverDeposit { wanted: amount, deposit: amount, pending: amount },
+        Refusal::SmallDeposit { deposit: amount, pending: amount, least: amount },
         Refusal::Exposure { wanted: amount, limit: amount },
+        Refusal::PayerExposure { wanted: amount, limit: amount },
         Refusal::Held { wanted: amount, limit: amount },
         Refusal::Busy,
         Refusal::RequestReused,
@@ -349,89 +350,4 @@ fn a_receipt_is_the_base_and_the_balance_after_the_payment() {
     assert_eq!(text(&receipt, "rdn-sender-balance"), Some("15"));
     assert_eq!(text(&receipt, "rdn-sender-address"), Some(SENDER));
     assert!(receipt.keys().all(|name| name.as_str().starts_with(RDN.prefix())));
-}
-
-fn command(method: Method, uri: &str, body: &'static str) -> Result<Command, (StatusCode, serde_json::Value)> {
-    RDN.command(&head(method, uri, &[]), &Bytes::from_static(body.as_bytes())).map_err(|malformed| {
-        let answer = RDN.malformed(&malformed);
-        (answer.status, serde_json::from_slice(&answer.body).unwrap())
-    })
-}
-
-fn close(query: &str, body: &'static str) -> Result<Command, (StatusCode, serde_json::Value)> {
-    command(Method::DELETE, &format!("/api/1/channels/{SENDER}/37{query}"), body)
-}
-
-#[test]
-fn owns_the_rest_interface_and_nothing_else() {
-    for path in ["/api/1", "/api/1/", "/api/1/channels/0x0/1"] {
-        assert!(RDN.owns(path), "{path}");
-    }
-    for path in ["/", "/api", "/api/10", "/api/2/x", "/x/api/1"] {
-        assert!(!RDN.owns(path), "{path}");
-    }
-}
-
-#[test]
-fn reads_the_final_balance_from_form_json_or_query() {
-    let expected = |amount: &str| {
-        let opening = raiden::opening(SENDER.parse().unwrap(), 37);
-        Ok(Command::Close { opening, amount: amount.parse().unwrap() })
-    };
-    assert_eq!(close("", "balance=15"), expected("15"));
-    assert_eq!(close("", "a=b&balance=15&c"), expected("15"));
-    assert_eq!(close("", r#"{"balance": 15}"#), expected("15"));
-    assert_eq!(close("", r#"{"balance": "15", "x": null}"#), expected("15"));
-    assert_eq!(close("", r#"{"balance": 100000000000000000000}"#), expected("100000000000000000000"));
-    assert_eq!(close("?balance=15", ""), expected("15"));
-}
-
-#[test]
-fn a_close_without_a_balance_or_with_a_strange_one_is_400() {
-    let missing = Err((StatusCode::BAD_REQUEST, "Bad balance format".into()));
-    assert_eq!(close("", ""), missing);
-    assert_eq!(close("?x=1", "{}"), missing);
-    let strange = serde_json::json!({ "message": { "balance": "last balance proof balance" } });
-    assert_eq!(close("", "balance=-1"), Err((StatusCode::BAD_REQUEST, strange.clone())));
-    assert_eq!(close("", r#"{"balance": 1.5}"#), Err((StatusCode::BAD_REQUEST, strange)));
-}
-
-#[test]
-fn a_close_of_no_channel_is_400_and_other_paths_are_404() {
-    let bad = command(Method::DELETE, "/api/1/channels/somebody/37", "balance=1");
-    assert_eq!(bad, Err((StatusCode::BAD_REQUEST, "Invalid sender address".into())));
-    for (method, path) in [
-        (Method::DELETE, "/api/1/channels/somebody"),
-        (Method::DELETE, "/api/1/channels/somebody/block"),
-        (Method::DELETE, "/api/1"),
-        (Method::GET, "/api/1/stats"),
-    ] {
-        let not_found = command(method, path, "balance=1").unwrap_err();
-        assert_eq!(not_found.0, StatusCode::NOT_FOUND, "{path}");
-    }
-}
-
-#[test]
-fn a_closing_signature_is_hex_with_v_27_or_28() {
-    let answer = RDN.closed(Ok(&signature()));
-    assert_eq!(answer.status, StatusCode::OK);
-    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(body["close_signature"], signature_hex());
-    assert!(signature_hex().ends_with("1b") || signature_hex().ends_with("1c"));
-}
-
-#[test]
-fn a_refused_close_is_400_in_the_original_s_words() {
-    for (refusal, words) in [
-        (CloseRefusal::NotOpen, "Channel does not exist or has been closed"),
-        (CloseRefusal::AgreedOtherwise { agreed: Amount::ZERO }, "Channel closing has been requested already."),
-        (
-            CloseRefusal::Amount { least: Amount::ZERO, most: Amount::ZERO },
-            "Requested closing balance does not match latest one.",
-        ),
-    ] {
-        let answer = RDN.closed(Err(&refusal));
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-        assert_eq!(serde_json::from_slice::<String>(&answer.body).unwrap(), words);
-    }
 }

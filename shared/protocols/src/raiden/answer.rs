@@ -39,8 +39,11 @@ fn failure(refused: &Refused<'_>) -> Option<HeaderName> {
         // Adopting our balance and paying again mends it. Without a balance to adopt the client would crash.
         Refusal::Amount { .. } | Refusal::Epoch { .. } => refused.view.map(|_| INVALID_AMOUNT),
         Refusal::Unpaid { .. } if !is_last(refused) => refused.view.map(|_| INVALID_AMOUNT),
-        // Only waiting mends these: for the top-up to confirm, for us to claim.
-        Refusal::OverDeposit { .. } | Refusal::Exposure { .. } => Some(INVALID_PROOF),
+        // Only waiting mends these: for a top-up to confirm, for us to claim.
+        Refusal::SmallDeposit { .. }
+        | Refusal::OverDeposit { .. }
+        | Refusal::Exposure { .. }
+        | Refusal::PayerExposure { .. } => Some(INVALID_PROOF),
         // The last proof again: the plain 402 makes the client pay.
         Refusal::Unpaid { .. } | Refusal::Replayed | Refusal::Published => None,
         // The front's own to answer, never with a 402.

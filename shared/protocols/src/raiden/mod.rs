@@ -20,15 +20,18 @@
 
 mod answer;
 mod close;
+mod page;
 mod read;
+mod reply;
+mod rest;
 
 use bytes::Bytes;
-use channel::{CloseRefusal, Signature, View};
+use channel::View;
 use contracts::{Kind, Opening};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Answer, Command, Malformed, Offer, Payment, Protocol, Refused};
+use crate::{Answer, Command, Malformed, Offer, Payment, Protocol, Refused, Reply};
 
 /// Names the REST interface to the client's closing of channels.
 pub const GATEWAY_PATH: &str = "/api/1";
@@ -65,6 +68,22 @@ pub const INVALID_PROOF: HeaderName = HeaderName::from_static("rdn-invalid-balan
 /// Not the last balance plus the price.
 pub const INVALID_AMOUNT: HeaderName = HeaderName::from_static("rdn-invalid-amount");
 
+static REQUEST_HEADERS: [HeaderName; 8] = [CONTRACT, RECEIVER, PAYMENT, PRICE, SENDER, OPEN_BLOCK, BALANCE, SIGNATURE];
+static ANSWER_HEADERS: [HeaderName; 12] = [
+    GATEWAY,
+    CONTRACT,
+    RECEIVER,
+    TOKEN,
+    PRICE,
+    SENDER,
+    SENDER_BALANCE,
+    SIGNATURE,
+    NONEXISTING_CHANNEL,
+    UNCONFIRMED,
+    INVALID_PROOF,
+    INVALID_AMOUNT,
+];
+
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct Raiden;
@@ -82,16 +101,28 @@ impl Protocol for Raiden {
         "rdn-"
     }
 
-    fn owns(&self, path: &str) -> bool {
-        path.strip_prefix(GATEWAY_PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    fn roots(&self) -> &'static [&'static str] {
+        &rest::ROOTS
     }
 
     fn payment(&self, head: &Parts) -> Result<Option<Payment>, Malformed> {
         read::payment(&head.headers)
     }
 
-    fn command(&self, head: &Parts, body: &Bytes) -> Result<Command, Malformed> {
-        close::command(head, body)
+    fn command(&self, head: &Parts, body: &Bytes) -> Result<Command, Box<Answer>> {
+        rest::command(head, body)
+    }
+
+    fn reply(&self, reply: &Reply<'_>) -> Answer {
+        reply::answer(reply)
+    }
+
+    fn request_headers(&self) -> &'static [HeaderName] {
+        &REQUEST_HEADERS
+    }
+
+    fn answer_headers(&self) -> &'static [HeaderName] {
+        &ANSWER_HEADERS
     }
 
     fn malformed(&self, malformed: &Malformed) -> Answer {
@@ -102,11 +133,15 @@ impl Protocol for Raiden {
         answer::challenge(offer, refused)
     }
 
-    fn receipt(&self, offer: &Offer<'_>, opening: &Opening, view: &View) -> HeaderMap {
-        answer::receipt(offer, opening, view)
+    fn wants_page(&self, head: &Parts) -> bool {
+        page::is_wanted(&head.headers)
     }
 
-    fn closed(&self, outcome: Result<&Signature, &CloseRefusal>) -> Answer {
-        close::answer(outcome)
+    fn cookies(&self, answer: &HeaderMap) -> Vec<HeaderValue> {
+        page::cookies(answer)
+    }
+
+    fn receipt(&self, offer: &Offer<'_>, opening: &Opening, view: &View) -> HeaderMap {
+        answer::receipt(offer, opening, view)
     }
 }

@@ -63,6 +63,11 @@ pub(super) fn digits(text: &str) -> Option<U256> {
     if is_number { U256::from_str_radix(text, 10).ok() } else { None }
 }
 
+/// A parameter of a query or a form, as it is: nothing that we read needs an encoding.
+pub(super) fn parameter<'a>(form: &'a str, name: &str) -> Option<&'a str> {
+    form.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
 /// 20 bytes of hex in any case, with or without `0x`.
 pub(super) fn address_in(text: &str) -> Option<Address> {
     hex::decode_to_array(text).ok().map(Address::new)
