@@ -1,21 +1,23 @@
-//! The second port: `/livez`, `/startupz`, `/readyz` (`?verbose` lists each dependency) and `/metrics`.
+//! The second port: `/livez`, `/startupz`, `/readyz` (`?verbose` lists each dependency), `/metrics`, and what a process can
+//! be asked to do by `POST`.
 //!
 //! Liveness depends on nothing. Readiness depends on the *required* checks; one that fails for a moment does not take the
 //! process out of its load balancer (they would all go at once), one that fails for [`PATIENCE`] does.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::Shutdown;
@@ -83,11 +85,14 @@ impl Check {
     }
 }
 
+type Action = Arc<dyn Fn() -> BoxFuture<'static, Result<Value, Value>> + Send + Sync>;
+
 /// The state behind the ops port.
 pub struct Ops {
     started: AtomicBool,
     draining: Shutdown,
     checks: Vec<Check>,
+    actions: Mutex<BTreeMap<&'static str, Action>>,
     metrics: PrometheusHandle,
 }
 
@@ -104,12 +109,14 @@ impl Ops {
     ) -> std::io::Result<(SocketAddr, Arc<Ops>)> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let ops = Arc::new(Ops { started: AtomicBool::new(false), draining: shutdown, checks, metrics });
+        let (started, actions) = (AtomicBool::new(false), Mutex::default());
+        let ops = Arc::new(Ops { started, draining: shutdown, checks, actions, metrics });
         let router = Router::new()
             .route("/livez", get(|| async { "ok" }))
             .route("/startupz", get(startupz))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics_page))
+            .fallback(act)
             .with_state(ops.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         tokio::spawn(probe_for_ever(ops.clone()));
@@ -119,6 +126,21 @@ impl Ops {
     /// Says that start-up is over: the process does its work from now on.
     pub fn started(&self) {
         self.started.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on `POST /name` runs this, and answers 200 with what it did, or 422 with why it did nothing.
+    pub fn add_action<F, R>(&self, name: &'static str, run: F)
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, Value>> + Send + 'static,
+    {
+        let action: Action = Arc::new(move || Box::pin(run()));
+        self.actions.lock().unwrap_or_else(PoisonError::into_inner).insert(name, action);
+    }
+
+    fn action(&self, path: &str) -> Option<Action> {
+        let name = path.strip_prefix('/')?;
+        self.actions.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     fn is_ready(&self) -> bool {
@@ -150,6 +172,17 @@ async fn readyz(State(ops): State<Arc<Ops>>, RawQuery(query): RawQuery) -> Respo
     let checks: serde_json::Map<_, _> = ops.checks.iter().map(Check::describe).collect();
     let draining = ops.draining.has_begun();
     (status(ready), Json(json!({ "ready": ready, "draining": draining, "checks": checks }))).into_response()
+}
+
+async fn act(State(ops): State<Arc<Ops>>, method: Method, uri: Uri) -> Response {
+    let Some(action) = ops.action(uri.path()) else { return StatusCode::NOT_FOUND.into_response() };
+    if method != Method::POST {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    match action().await {
+        Ok(done) => Json(done).into_response(),
+        Err(why) => (StatusCode::UNPROCESSABLE_ENTITY, Json(why)).into_response(),
+    }
 }
 
 async fn metrics_page(State(ops): State<Arc<Ops>>) -> String {

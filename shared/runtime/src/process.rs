@@ -15,6 +15,8 @@ pub const BAD_CONFIG: u8 = 64;
 pub struct Context {
     /// The configuration, checked.
     pub config: Config,
+    /// Where it was read, for a process that can read it again.
+    pub config_file: PathBuf,
     /// Begins on SIGTERM and SIGINT.
     pub shutdown: Shutdown,
     /// For the ops port.
@@ -47,7 +49,7 @@ where
             return ExitCode::from(BAD_CONFIG);
         }
     };
-    match start(config, body) {
+    match start(config, arguments.config, body) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -56,7 +58,7 @@ where
     }
 }
 
-fn start<F, R>(config: Config, body: F) -> anyhow::Result<()>
+fn start<F, R>(config: Config, config_file: PathBuf, body: F) -> anyhow::Result<()>
 where
     F: FnOnce(Context) -> R,
     R: Future<Output = anyhow::Result<()>>,
@@ -64,7 +66,7 @@ where
     let metrics = telemetry::init()?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;
-        body(Context { config, shutdown, metrics }).await
+        body(Context { config, config_file, shutdown, metrics }).await
     })
 }
 

@@ -27,6 +27,7 @@ impl Folder {
     fn with(text: &str) -> Folder {
         let folder = Folder(TempDir::new().expect("a folder"));
         fs::write(folder.0.path().join("goods.txt"), "goods").expect("written");
+        fs::write(folder.0.path().join("page.html"), "a page").expect("written");
         fs::write(folder.path(), text).expect("written");
         folder
     }
@@ -100,6 +101,25 @@ fn every_contradiction_is_listed_not_only_the_first() {
 }
 
 #[test]
+fn origins_rates_and_operators_that_make_no_sense_are_refused() {
+    for (section, expected) in [
+        ("[front.cors]\norigins = [\"*\", \"https://a.example\"]", "front.cors.origins: `*` stands alone"),
+        ("[front.cors]\norigins = [\"https://a.example/\"]", "`https://a.example/` is no origin"),
+        ("[front.cors]\norigins = [\"https://A.example\"]", "`https://A.example` is no origin"),
+        ("[front.cors]\norigins = [\"a.example\"]", "`a.example` is no origin"),
+        ("[front.rates]\nburst = 0", "front.rates.burst: must be above 0"),
+        ("[front.rates]\ndeletes_burst = 0", "front.rates.deletes_burst: must be above 0"),
+        ("[front.admin]\nuser = \"a:b\"\npassword_file = \"p\"", "front.admin.user: must be a name without colons"),
+        ("[front.admin]\nuser = \"a\"", "password_file"),
+    ] {
+        let error = Folder::with(&format!("{DEPLOYMENT}\n{section}\n")).error();
+        assert!(error.contains(expected), "{section}: {error}");
+    }
+    let fine = "[front.cors]\norigins = [\"https://a.example\", \"http://localhost:3000\"]";
+    load(&Folder::with(&format!("{DEPLOYMENT}\n{fine}\n")).path()).expect("usable");
+}
+
+#[test]
 fn a_place_to_be_paid_at_has_one_name() {
     let (_, section) = DEPLOYMENT.split_once("[deployments.main]").expect("a deployment");
     let error = Folder::with(&format!("{DEPLOYMENT}\n[deployments.again]\n{section}")).error();
@@ -107,10 +127,28 @@ fn a_place_to_be_paid_at_has_one_name() {
 }
 
 #[test]
+fn tls_needs_a_port_of_its_own() {
+    let tls = "[front.tls]\nlisten = \"127.0.0.1:8080\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"\npoll_ms = 0";
+    let error = Folder::with(&format!("{DEPLOYMENT}\n{tls}\n")).error();
+    assert!(error.contains("front.tls.listen: must differ") && error.contains("front.tls.poll_ms"), "{error}");
+}
+
+#[test]
+fn a_payer_is_blocked_or_allowed_not_both() {
+    let payer = "0x8Bf640A099fE945DA46F354D3B49c48a125F48B6";
+    let lists = format!("[front.access]\nblocked = [\"{payer}\"]\nallowed = [\"{payer}\"]");
+    let error = Folder::with(&format!("{DEPLOYMENT}\n{lists}\n")).error();
+    assert!(error.contains("front.access: ") && error.contains("is both blocked and allowed"), "{error}");
+}
+
+#[test]
 fn a_route_that_makes_no_sense_is_refused() {
     for (route, expected) in [
-        ("path = \"/a\"\nprefix = \"/b\"\nfile = \"goods.txt\"\nprice = 1", "exactly one of `path` and `prefix`"),
-        ("path = \"/a\"\nprice = 1", "exactly one of `file` and `upstream`"),
+        (
+            "path = \"/a\"\nprefix = \"/b\"\nfile = \"goods.txt\"\nprice = 1",
+            "exactly one of `path`, `prefix` and `regex`",
+        ),
+        ("path = \"/a\"\nprice = 1", "exactly one of `file`, `folder` and `upstream`"),
         ("path = \"/a\"\nfile = \"goods.txt\"\nprice = -1", "never negative"),
         ("path = \"/a\"\nfile = \"goods.txt\"\nprice = 1.5", "amount"),
         ("path = \"/a\"\nupstream = \"ftp://x/\"\nprice = 1", "must be http://"),
@@ -146,6 +184,23 @@ fn the_documented_sample_names_the_real_defaults() {
     let terse = format!("{:#?}", load(&terse.path()).expect("usable"));
     let explicit = format!("{:#?}", load(&explicit.path()).expect("usable"));
     assert_eq!(terse, explicit);
+}
+
+/// Sections that may be left out are written with `#[` and `#key`, and are usable as they stand there.
+#[test]
+fn the_optional_sections_of_the_sample_are_usable() {
+    let sample = include_str!("../../../docs/sluice.toml");
+    let all: String = sample.lines().map(|line| format!("{}\n", with_its_section(line))).collect();
+    assert!(all.contains("\n[front.tls]"), "an optional section is written out");
+    let folder = Folder::with(&all);
+    for file in ["ca.pem", "page.html"] {
+        fs::write(folder.0.path().join(file), "there").expect("written");
+    }
+    load(&folder.path()).expect("usable");
+}
+
+fn with_its_section(line: &str) -> &str {
+    line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_lowercase())).unwrap_or(line)
 }
 
 /// `# key = value` as `key = value`; keys without a default stay away.

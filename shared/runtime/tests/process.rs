@@ -11,8 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, "GET", path).await
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("listening");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("answered");
@@ -65,4 +69,22 @@ async fn a_process_is_ready_once_started_and_until_it_drains() {
     shutdown.begin();
     assert_eq!(status(address, "/readyz").await, "503");
     assert_eq!(status(address, "/livez").await, "200", "liveness depends on nothing");
+}
+
+#[tokio::test]
+async fn a_process_does_what_it_offers_when_it_is_asked_to_by_post() {
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (address, ops) = Ops::serve(any_port, metrics, vec![], Shutdown::default()).await.expect("a free port");
+    assert_eq!(ask(address, "POST", "/turn").await[9..12], *"404", "not offered yet");
+    ops.add_action("turn", || async { Ok(serde_json::json!({ "turned": 1 })) });
+    ops.add_action("jump", || async { Err(serde_json::json!({ "problems": ["too high"] })) });
+
+    let turned = ask(address, "POST", "/turn").await;
+    assert!(turned.starts_with("HTTP/1.1 200") && turned.ends_with(r#"{"turned":1}"#), "{turned}");
+    let refused = ask(address, "POST", "/jump").await;
+    assert!(refused.starts_with("HTTP/1.1 422") && refused.ends_with(r#"{"problems":["too high"]}"#), "{refused}");
+    for (method, path, expected) in [("GET", "/turn", "405"), ("POST", "/turn/", "404"), ("POST", "/livez", "405")] {
+        assert_eq!(ask(address, method, path).await[9..12], *expected, "{method} {path}");
+    }
 }

@@ -18,6 +18,15 @@ pub struct Deployment {
     pub contract: Address,
     /// The token that is paid in.
     pub token: Address,
+    /// What people call the token. For display alone, as `token_decimals`: the wire and this file count base units.
+    #[serde(default = "units")]
+    pub token_symbol: String,
+    /// How many of the token's base units, as a power of ten, people call one.
+    #[serde(default)]
+    pub token_decimals: u8,
+    /// What the token can do; browsers are told.
+    #[serde(default)]
+    pub token_standard: TokenStandard,
     /// Whom the channels pay.
     pub payee: Address,
     /// The contract's challenge period, in blocks; checked against the contract.
@@ -40,12 +49,29 @@ pub struct Deployment {
     /// The least a voucher must add (`terms = "credit"`).
     #[serde(default)]
     pub min_delta: Amount,
+    /// The least that must be deposited and confirmed in a channel.
+    #[serde(default)]
+    pub min_deposit: Amount,
     /// The most that may be owed and not yet claimed on one channel.
     #[serde(default = "unlimited")]
     pub max_exposure: Amount,
+    /// The same, over all channels of one payer.
+    #[serde(default = "unlimited")]
+    pub max_exposure_per_payer: Amount,
     /// The most that calls in flight may reserve on one channel.
     #[serde(default = "unlimited")]
     pub max_held: Amount,
+}
+
+/// What a token can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenStandard {
+    /// Transfers that carry data: a channel is opened by one. The original Python client needs them.
+    #[default]
+    Erc223,
+    /// Plain transfers: a channel is opened after an approval.
+    Erc20,
 }
 
 /// How vouchers may step.
@@ -57,6 +83,10 @@ pub enum TermsName {
     Exact,
     /// Any voucher that leaves enough credit: payers may sign ahead and call in parallel.
     Credit,
+}
+
+fn units() -> String {
+    "units".to_owned()
 }
 
 fn one() -> u64 {
@@ -93,7 +123,14 @@ impl Deployment {
             TermsName::Exact => Step::FromAuthorised,
             TermsName::Credit => Step::Any,
         };
-        Terms { step, min_delta: self.min_delta, max_exposure: self.max_exposure, max_held: self.max_held }
+        Terms {
+            step,
+            min_delta: self.min_delta,
+            min_deposit: self.min_deposit,
+            max_exposure: self.max_exposure,
+            max_payer_exposure: self.max_exposure_per_payer,
+            max_held: self.max_held,
+        }
     }
 
     /// How long we may sell without hearing from the chain.
@@ -105,6 +142,9 @@ impl Deployment {
     pub(super) fn problems(&self, key: &str, problems: &mut Vec<String>) {
         if self.chain_id == 0 || i64::try_from(self.chain_id).is_err() {
             problems.push(format!("{key}.chain_id: must be between 1 and 2^63 - 1"));
+        }
+        if self.token_decimals > 36 {
+            problems.push(format!("{key}.token_decimals: must be at most 36"));
         }
         let Freshness { window, budget } = self.freshness();
         if budget >= window {

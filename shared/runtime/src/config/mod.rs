@@ -9,6 +9,7 @@ mod route;
 mod secret;
 mod wallet;
 mod watcher;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,13 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
-pub use deployment::{Deployment, TermsName};
-pub use front::{Front, Limits, Timeouts};
-pub use route::{Charge, Goods, Matcher, Price, Route};
+pub use deployment::{Deployment, TermsName, TokenStandard};
+pub use front::{Access, Admin, Budget, Cors, Front, Limits, Paywall, Rates, Timeouts, Tls};
+pub use route::{Charge, FreeQuota, Goods, Matcher, Pattern, Price, Route};
 pub use secret::Secret;
 pub use wallet::{KeyFile, Wallet};
 pub use watcher::Watcher;
+use written::Written;
 
 /// The configuration of a cluster.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,6 +43,8 @@ pub struct Config {
     /// How the wallet acts on them.
     #[serde(default)]
     pub wallet: Wallet,
+    #[serde(skip)]
+    written: Written,
 }
 
 /// Why a configuration is not usable.
@@ -75,12 +79,20 @@ pub enum ConfigError {
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text, path)
+}
+
+/// Reads and checks a configuration that stands at `path`, or would; see [`load`].
+///
+/// # Errors
+/// As [`load`]'s.
+pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let environment = Env::prefixed("SLUICE_").filter(|key| key.as_str().contains("__")).split("__");
-    let mut config: Config = Figment::new()
-        .merge(Toml::string(&text))
-        .merge(environment)
-        .extract()
-        .map_err(|error| ConfigError::Syntax(error.into_iter().map(|e| describe(path, &e)).collect()))?;
+    let settings = Figment::new().merge(Toml::string(text)).merge(environment);
+    let unusable =
+        |error: figment::Error| ConfigError::Syntax(error.into_iter().map(|error| describe(path, &error)).collect());
+    let mut config: Config = settings.extract().map_err(unusable)?;
+    config.written = Written::new(&settings.extract().map_err(unusable)?);
     config.resolve_paths(path.parent().unwrap_or(Path::new(".")));
     let problems = config.problems();
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { path: path.to_owned(), problems }) }
@@ -101,9 +113,7 @@ fn describe(file: &Path, error: &figment::Error) -> String {
 
 impl Config {
     fn resolve_paths(&mut self, folder: &Path) {
-        for route in &mut self.front.routes {
-            route.resolve_paths(folder);
-        }
+        self.front.resolve_paths(folder);
         self.wallet.resolve_paths(folder);
     }
 
@@ -120,17 +130,16 @@ impl Config {
                 problems.push(format!("deployments.{name}: the same chain, contract and payee as deployments.{first}"));
             }
         }
-        let mut seen: BTreeMap<_, usize> = BTreeMap::new();
-        for (index, route) in self.front.routes.iter().enumerate() {
-            let key = format!("front.routes.{index}");
-            route.problems(&key, &self.deployments, &mut problems);
-            if let Some(first) = seen.insert(&route.matcher, index) {
-                problems.push(format!("{key}: the same path as front.routes.{first}"));
-            }
-        }
+        route::problems(&self.front.routes, &self.deployments, &mut problems);
         self.front.problems(&mut problems);
         self.wallet.problems(&self.deployments, &mut problems);
         problems
+    }
+
+    /// The keys that were written differently in `newer`, such as `front.listen` or `front.routes[/reports].price`. A key
+    /// that is written out in one of them alone counts, even if it says what the default is.
+    pub fn changed_keys(&self, newer: &Config) -> Vec<String> {
+        self.written.differences(&newer.written)
     }
 
     /// The deployments as the contracts know them.

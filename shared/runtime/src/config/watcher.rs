@@ -14,6 +14,9 @@ pub struct Watcher {
     /// How often a chain's head is asked for.
     #[serde(with = "millis", rename = "poll_ms")]
     pub poll: Duration,
+    /// How often the payee's own tokens are counted.
+    #[serde(with = "millis", rename = "balance_poll_ms")]
+    pub balance_poll: Duration,
     /// How long one call to a node may take.
     #[serde(with = "millis", rename = "rpc_timeout_ms")]
     pub rpc_timeout: Duration,
@@ -31,6 +34,7 @@ impl Default for Watcher {
         Watcher {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9081)),
             poll: Duration::from_secs(1),
+            balance_poll: Duration::from_secs(30),
             rpc_timeout: Duration::from_secs(10),
             max_range: 10_000,
             reorg_depth: 128,

@@ -16,6 +16,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Open connections; further ones wait unaccepted.
     pub connections: usize,
+    /// Open connections of one client (an IPv4 address, or the /64 of an IPv6 one; not of a trusted proxy); further ones are
+    /// closed at once.
+    pub connections_per_client: usize,
     /// Requests being answered; beyond it 503 `overloaded`.
     pub in_flight: usize,
     /// Requests that wait for the background to find their channel; beyond it 402 at once.
@@ -26,9 +29,12 @@ pub struct Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// For a request's headers.
+    /// For a TLS handshake, and for a request's headers from their first byte.
     #[serde(with = "millis", rename = "header_ms")]
     pub header: Duration,
+    /// For the next request on a connection whose last one was answered.
+    #[serde(with = "millis", rename = "keep_alive_ms")]
+    pub keep_alive: Duration,
     /// For the next piece of a request's body, and for a client to take the next piece of its answer.
     #[serde(with = "millis", rename = "body_idle_ms")]
     pub body_idle: Duration,
@@ -41,6 +47,9 @@ pub struct Timeouts {
     /// For the next piece of an upstream's body.
     #[serde(with = "millis", rename = "upstream_idle_ms")]
     pub upstream_idle: Duration,
+    /// How long a price that changed is still taken from who was quoted it.
+    #[serde(with = "millis", rename = "price_grace_ms")]
+    pub price_grace: Duration,
     /// For the background to find an unknown channel.
     #[serde(with = "millis", rename = "sync_ms")]
     pub sync: Duration,
@@ -62,6 +71,7 @@ impl Default for Limits {
             uri_bytes: 8 << 10,
             body_bytes: 1 << 20,
             connections: 10_000,
+            connections_per_client: 256,
             in_flight: 4_096,
             waiting_for_sync: 256,
         }
@@ -72,10 +82,12 @@ impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
             header: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(75),
             body_idle: Duration::from_secs(10),
             connect: Duration::from_secs(2),
             upstream_head: Duration::from_secs(30),
             upstream_idle: Duration::from_secs(60),
+            price_grace: Duration::from_secs(60),
             sync: Duration::from_secs(2),
             close: Duration::from_secs(5),
             drain_delay: Duration::from_secs(5),
@@ -86,12 +98,21 @@ impl Default for Timeouts {
 
 impl Limits {
     pub(super) fn problems(&self, problems: &mut Vec<String>) {
-        let Limits { header_bytes, uri_bytes, body_bytes, connections, in_flight, waiting_for_sync } = *self;
+        let Limits {
+            header_bytes,
+            uri_bytes,
+            body_bytes,
+            connections,
+            connections_per_client,
+            in_flight,
+            waiting_for_sync,
+        } = *self;
         let limits = [
             ("header_bytes", header_bytes),
             ("uri_bytes", uri_bytes),
             ("body_bytes", body_bytes),
             ("connections", connections),
+            ("connections_per_client", connections_per_client),
             ("in_flight", in_flight),
             ("waiting_for_sync", waiting_for_sync),
         ];
