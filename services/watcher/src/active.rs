@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{Follower, Round};
-use crate::{Board, Trouble, gauges, sync_jobs};
+use crate::{Board, Trouble, balance, gauges, sync_jobs};
 
 /// Rounds never follow each other faster, however often fronts ring: they ring for whoever can sign.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +25,8 @@ pub(crate) struct Surroundings {
     pub(crate) bell: watch::Receiver<()>,
     pub(crate) board: Board,
     pub(crate) poll: Duration,
+    /// How often the payees' own tokens are counted.
+    pub(crate) balance_poll: Duration,
 }
 
 /// Follows the deployments of one chain until the shutdown.
@@ -46,8 +48,12 @@ pub(crate) async fn serve_chain(
                 () = term.cancelled() => {}
             }
         };
+        let balances = join_all(followers.iter().map(|follower| {
+            let Follower { deployment, rpc, ledger, .. } = follower;
+            balance::keep(deployment.clone(), rpc.clone(), ledger.clone(), surroundings.balance_poll, &term)
+        }));
         let rounds = join_all(followers.iter_mut().map(|follower| go_rounds(follower, &surroundings, &term)));
-        tokio::join!(lease.keep(ledger, &term), end, rounds);
+        tokio::join!(lease.keep(ledger, &term), end, rounds, balances);
         gauges::active(chain_id, false);
         tracing::info!(chain = chain_id, holder = lease.holder, "no longer active");
     }

@@ -1,5 +1,6 @@
 //! What an operator asks about the watcher.
 
+use alloy_primitives::U256;
 use contracts::Deployment;
 use evm::Block;
 use ledger::Cursor;
@@ -24,6 +25,10 @@ pub(crate) fn cursor(deployment: &Deployment, cursor: &Cursor) {
 
 pub(crate) fn safe_until(deployment: &Deployment, time: u64) {
     gauge!("watcher_safe_until_timestamp_seconds", "deployment" => deployment.name.clone()).set(float(time));
+}
+
+pub(crate) fn balance(deployment: &Deployment, balance: U256) {
+    gauge!("watcher_payee_balance", "deployment" => deployment.name.clone()).set(f64::from(balance));
 }
 
 pub(crate) fn reorg(deployment: &Deployment) {

@@ -3,11 +3,13 @@
 //! One watcher is active per chain, by a lease in the database ([`Lease`]); any number may stand by. The active one goes
 //! rounds ([`active`]), and a round is the story of a block ([`follow`]). What to do about a chain that changed is decided
 //! in [`reorg`], how much to ask for at once in [`range`], and how to ask so that the answers belong together in [`fetch`].
+//! Beside that it counts the payee's own tokens ([`balance`]).
 //!
 //! *Invariant:* nothing is remembered but in the ledger. A watcher that is killed at any moment, or a node that is away
 //! for any time, loses no event: the next round begins at the cursor.
 
 mod active;
+mod balance;
 mod board;
 mod fetch;
 mod follow;
@@ -44,7 +46,7 @@ const TIDY: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the database cannot be used, the ops port is taken, or the configuration names a node that cannot be.
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    let Context { config, shutdown, metrics } = context;
+    let Context { config, shutdown, metrics, .. } = context;
     let ledger = Ledger::connect(&config.database).await.context("the database")?;
     let board = Board::default();
     let (database, chains) = (ledger.clone(), board.clone());
@@ -84,10 +86,10 @@ async fn watch_with(
         register(&ledger, &follower.deployment).await.with_context(|| format!("deployment {name}"))?;
         chains.entry(follower.deployment.chain_id).or_default().push(follower);
     }
-    let Watcher { poll, lease: ttl, .. } = config.watcher;
+    let Watcher { poll, balance_poll, lease: ttl, .. } = config.watcher;
     let (ring, bell) = watch::channel(());
     let holder = format!("watcher-{}", uuid::Uuid::now_v7());
-    let surroundings = Surroundings { ledger: ledger.clone(), bell, board, poll };
+    let surroundings = Surroundings { ledger: ledger.clone(), bell, board, poll, balance_poll };
     let mut tasks = JoinSet::new();
     for (chain_id, followers) in chains {
         let lease = Lease { name: format!("watch:{chain_id}"), holder: holder.clone(), ttl };

@@ -107,6 +107,7 @@ fn order(world: &World, payer: usize, opening: &Opening, amount: u64, price: u64
     let voucher = Voucher { channel: world.channel(opening), epoch: 0, amount: Amount::new(amount.into()), signature };
     Ok(Order {
         deployment: Arc::from("main"),
+        route: Arc::from("goods"),
         voucher: voucher.verify(digest, opening.payer)?,
         price: Amount::new(price.into()),
         terms: Terms::default(),

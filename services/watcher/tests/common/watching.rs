@@ -53,8 +53,8 @@ impl Setup {
         let Setup { poll_ms, rpc_timeout_ms, max_range, reorg_depth, lease_ms, fastest_block_s, ops_port, .. } = self;
         let mut toml = format!(
             "[database]\nurl = \"{database}\"\nsingle_node = true\n\
-             [watcher]\nops_listen = \"127.0.0.1:{ops_port}\"\npoll_ms = {poll_ms}\nrpc_timeout_ms = {rpc_timeout_ms}\n\
-             max_range = {max_range}\nreorg_depth = {reorg_depth}\nlease_ms = {lease_ms}\n"
+             [watcher]\nops_listen = \"127.0.0.1:{ops_port}\"\npoll_ms = {poll_ms}\nbalance_poll_ms = 200\n\
+             rpc_timeout_ms = {rpc_timeout_ms}\nmax_range = {max_range}\nreorg_depth = {reorg_depth}\nlease_ms = {lease_ms}\n"
         );
         for (deployment, rpc_url) in targets {
             let Deployment {
