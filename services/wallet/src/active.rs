@@ -5,8 +5,8 @@ use std::sync::Arc;
 use runtime::Shutdown;
 use tokio_util::sync::CancellationToken;
 
-use crate::challenge::Challenging;
 use crate::desk::Desk;
+use crate::sending::Sending;
 use crate::sign::Signing;
 use crate::{jobs, transactions};
 
@@ -32,10 +32,10 @@ async fn serve(desk: &Desk, shutdown: &Shutdown) {
     };
     // Each at its own pace: signing needs no node, so it never waits for one.
     let signing = jobs::work(desk, &Signing, &term);
-    let challenges = Challenging::default();
-    challenges.margins.clear(desk);
-    let challenging = jobs::work(desk, &challenges, &term);
-    let sending = transactions::tend(desk, &term);
-    tokio::join!(desk.lease.keep(&desk.ledger, &term), end, signing, challenging, sending);
-    challenges.margins.clear(desk);
+    let sending = Sending::default();
+    sending.challenging.margins.clear(desk);
+    let closing = jobs::work(desk, &sending, &term);
+    let tending = transactions::tend(desk, &term);
+    tokio::join!(desk.lease.keep(&desk.ledger, &term), end, signing, closing, tending);
+    sending.challenging.margins.clear(desk);
 }

@@ -5,30 +5,29 @@
 
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use channel::{Action, Amount, Channel, ChannelId, CloseRefusal, Signature, Status, plan};
 use contracts::Opening;
-use ledger::{Job, JobKind, NewJob, TransactionState};
+use ledger::{Job, NewJob, TransactionState};
 use serde_json::json;
 
 use crate::desk::Desk;
 use crate::error::WalletError;
-use crate::jobs::{Verdict, Work};
+use crate::jobs::Verdict;
 use crate::keys::Purse;
 use crate::margins::Margins;
 use crate::transactions::{self, Intent};
 
 /// How often we look whether a challenge was mined.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Challenging {
     pub(crate) margins: Margins,
 }
 
-impl Work for Challenging {
-    const KIND: JobKind = JobKind::Challenge;
-
-    async fn attempt(&self, desk: &Desk, job: &Job) -> Result<Verdict, WalletError> {
+impl Challenging {
+    pub(crate) async fn attempt(&self, desk: &Desk, job: &Job) -> Result<Verdict, WalletError> {
         let NewJob { channel, deployment, .. } = &job.job;
         let (&Some(id), Some(purse)) = (channel, desk.purses.get(deployment)) else {
             return Ok(Verdict::Failed("a challenge needs a channel".to_owned()));
@@ -51,17 +50,6 @@ impl Work for Challenging {
     }
 }
 
-/// Whether a transaction about this channel, from this job or an earlier one, waits to be mined, or was and the watcher
-/// has not seen it yet, or a reorganisation took it back: that is looked into at once.
-async fn is_under_way(desk: &Desk, channel: ChannelId) -> Result<bool, WalletError> {
-    let sent = desk.ledger.transactions_of(channel).await?;
-    desk.look.notify_one();
-    Ok(sent.iter().any(|entry| match entry.state {
-        TransactionState::Prepared | TransactionState::Broadcast | TransactionState::Mined => true,
-        TransactionState::Reverted | TransactionState::Replaced => false,
-    }))
-}
-
 async fn answer(
     desk: &Desk,
     purse: &Purse,
@@ -78,14 +66,37 @@ async fn answer(
         // Planned on a moment that is over, or the best voucher is below what was taken already.
         Err(refusal @ CloseRefusal::Amount { .. }) => return Err(refusal.into()),
     }
+    let hash = send(desk, purse, job, channel, amount, voucher).await?;
+    tracing::info!(channel.id = %channel.id, %amount, tx.hash = %hash, "a close below what is owed was answered");
+    Ok(Verdict::Wait(LOOK_AGAIN))
+}
+
+/// Whether a transaction about this channel, from this job or an earlier one, waits to be mined, or was and the watcher
+/// has not seen it yet, or a reorganisation took it back: that is looked into at once.
+pub(crate) async fn is_under_way(desk: &Desk, channel: ChannelId) -> Result<bool, WalletError> {
+    let sent = desk.ledger.transactions_of(channel).await?;
+    desk.look.notify_one();
+    Ok(sent.iter().any(|entry| match entry.state {
+        TransactionState::Prepared | TransactionState::Broadcast | TransactionState::Mined => true,
+        TransactionState::Reverted | TransactionState::Replaced => false,
+    }))
+}
+
+/// Sends the contract the channel's voucher and our own signature, at an amount that the ledger agreed to.
+pub(crate) async fn send(
+    desk: &Desk,
+    purse: &Purse,
+    job: &Job,
+    channel: &Channel,
+    amount: Amount,
+    voucher: &Signature,
+) -> Result<B256, WalletError> {
     let closing = purse.closing_signature(channel, amount);
     let contract = purse.contract();
     let opening = Opening::from(channel);
     let data = contract.cooperative_close(&purse.deployment, &opening, amount, voucher, &closing)?;
     let intent = Intent { job: job.id, channel: channel.id, amount, to: purse.deployment.contract, data };
-    let hash = transactions::send(desk, &purse.key, intent).await?;
-    tracing::info!(channel.id = %channel.id, %amount, tx.hash = %hash, "a close below what is owed was answered");
-    Ok(Verdict::Wait(LOOK_AGAIN))
+    transactions::send(desk, &purse.key, intent).await
 }
 
 /// What became of it, when there is nothing left to do.

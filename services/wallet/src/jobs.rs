@@ -1,4 +1,4 @@
-//! Takes due jobs of one kind, one after the other, and writes down what became of them.
+//! Takes due jobs, one after the other, and writes down what became of them.
 
 use std::time::Duration;
 
@@ -25,33 +25,31 @@ pub(crate) enum Verdict {
     Failed(String),
 }
 
-/// How jobs of one kind are done.
+/// How jobs of some kinds are done: never two of them at once.
 pub(crate) trait Work {
-    /// Which.
-    const KIND: JobKind;
+    /// Which, the most urgent first.
+    const KINDS: &'static [JobKind];
 
     /// Attempts a job.
     async fn attempt(&self, desk: &Desk, job: &Job) -> Result<Verdict, WalletError>;
 }
 
 /// Works until the term ends.
-pub(crate) async fn work<W: Work>(desk: &Desk, kind: &W, term: &CancellationToken) {
-    let mut bell = desk.ledger.listen(&[W::KIND]);
+pub(crate) async fn work<W: Work>(desk: &Desk, work: &W, term: &CancellationToken) {
+    let mut bell = desk.ledger.listen(W::KINDS);
     while !term.is_cancelled() {
-        if let Err(error) = round(desk, kind, term).await {
-            tracing::warn!(
-                chain = desk.chain_id,
-                job.kind = W::KIND.as_str(),
-                error = chain_of(&error),
-                "jobs had to wait"
-            );
+        for kind in W::KINDS {
+            if let Err(error) = round(desk, work, *kind, term).await {
+                let error = chain_of(&error);
+                tracing::warn!(chain = desk.chain_id, job.kind = kind.as_str(), error, "jobs had to wait");
+            }
         }
         term.run_until_cancelled(bell.wait(desk.poll)).await;
     }
 }
 
-async fn round<W: Work>(desk: &Desk, work: &W, term: &CancellationToken) -> Result<(), WalletError> {
-    for job in desk.ledger.due(W::KIND, &desk.deployments(), BATCH).await? {
+async fn round<W: Work>(desk: &Desk, work: &W, kind: JobKind, term: &CancellationToken) -> Result<(), WalletError> {
+    for job in desk.ledger.due(kind, &desk.deployments(), BATCH).await? {
         if term.is_cancelled() {
             return Ok(());
         }
@@ -61,6 +59,7 @@ async fn round<W: Work>(desk: &Desk, work: &W, term: &CancellationToken) -> Resu
 }
 
 async fn attempt<W: Work>(desk: &Desk, work: &W, job: &Job) -> Result<(), WalletError> {
+    let kind = job.job.kind.as_str();
     let outcome = match work.attempt(desk, job).await {
         Ok(Verdict::Done(outcome)) => {
             desk.ledger.finish(job.id, &outcome).await?;
@@ -71,7 +70,7 @@ async fn attempt<W: Work>(desk: &Desk, work: &W, job: &Job) -> Result<(), Wallet
             return Ok(());
         }
         Ok(Verdict::Failed(reason)) => {
-            tracing::error!(job.id = job.id.0, job.kind = W::KIND.as_str(), reason, "a job failed for good");
+            tracing::error!(job.id = job.id.0, job.kind = kind, reason, "a job failed for good");
             desk.ledger.fail(job.id, &reason).await?;
             "failed"
         }
@@ -79,7 +78,7 @@ async fn attempt<W: Work>(desk: &Desk, work: &W, job: &Job) -> Result<(), Wallet
             let reason = chain_of(&error);
             tracing::warn!(
                 job.id = job.id.0,
-                job.kind = W::KIND.as_str(),
+                job.kind = kind,
                 attempts = job.attempts,
                 reason,
                 "a job will be tried again"
@@ -88,7 +87,7 @@ async fn attempt<W: Work>(desk: &Desk, work: &W, job: &Job) -> Result<(), Wallet
             "retried"
         }
     };
-    metrics::counter!("wallet_jobs_total", "kind" => W::KIND.as_str(), "outcome" => outcome).increment(1);
+    metrics::counter!("wallet_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
     Ok(())
 }
 

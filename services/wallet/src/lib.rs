@@ -3,6 +3,7 @@
 //! ```text
 //! sign       the ledger agrees to the final amount (nothing is sold from here on) → signature → stored → outcome
 //! challenge  planned again → the ledger agrees → simulated → published → journalled → broadcast → … → closed in the ledger
+//! close      likewise, for an operator who wants a channel closed without its payer
 //! ```
 //!
 //! There is one [`desk::Desk`] a chain. Of several wallets the one with the chain's lease works, the others stand by
@@ -17,12 +18,14 @@
 
 mod active;
 mod challenge;
+mod close;
 mod desk;
 mod error;
 mod jobs;
 mod keys;
 mod margins;
 mod metric;
+mod sending;
 mod sign;
 mod transactions;
 
@@ -42,7 +45,7 @@ use desk::Desk;
 /// # Errors
 /// When a key is missing, readable by others or not the payee's; when the ledger is not to be had or not to be trusted.
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    let Context { config, shutdown, metrics } = context;
+    let Context { config, shutdown, metrics, .. } = context;
     keys::guard_memory().context("cannot keep the key out of core dumps")?;
     let keys = keys::load(&config)?;
     let ledger = Ledger::connect(&config.database).await.context("cannot use the ledger")?;

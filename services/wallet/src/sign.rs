@@ -12,7 +12,7 @@ use crate::jobs::{Verdict, Work};
 pub(crate) struct Signing;
 
 impl Work for Signing {
-    const KIND: JobKind = JobKind::Sign;
+    const KINDS: &'static [JobKind] = &[JobKind::Sign];
 
     /// The ledger first: once it agreed nothing is sold any more, so the amount stays what is owed. A wallet that dies
     /// in between leaves an agreement, and the next attempt signs the same digest.

@@ -149,8 +149,8 @@ impl Scene {
             .verify(digest, self.payer.address())?;
         let request = Request { id: None, hash: RequestHash(keccak256(uuid::Uuid::now_v7())) };
         let terms = Terms { step: Step::Any, ..Terms::default() };
-        let deployment = Arc::from(DEPLOYMENT);
-        Ok(self.ledger.sell(Order { deployment, voucher, price: amount(price), terms, request, settle }).await?)
+        let (deployment, route) = (Arc::from(DEPLOYMENT), Arc::from("goods"));
+        Ok(self.ledger.sell(Order { deployment, route, voucher, price: amount(price), terms, request, settle }).await?)
     }
 
     /// Sells, which must succeed.
