@@ -9,11 +9,12 @@ use ledger::LedgerError;
 use serde_json::json;
 
 use crate::body::{self, Body};
+use crate::rates::TooOften;
 
 /// Why a request gets no answer from what is for sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("the path must be plain: no dot segments, empty segments, backslashes or encoded slashes")]
+    #[error("the path must be plain: no dot segments, empty segments, backslashes, semicolons or encoded slashes")]
     BadPath,
     #[error("an Idempotency-Key is 1 to 255 visible characters, given once")]
     BadRequestId,
@@ -27,8 +28,22 @@ pub(crate) enum Fault {
     UriTooLong,
     #[error("nothing is for sale here")]
     NotFound,
+    #[error("the price depends on the number in the path, and it is none, or too large")]
+    BadNumber,
+    #[error("nothing is sold here at the moment")]
+    Maintenance,
+    #[error("the price cannot be found out at the moment; nothing was charged")]
+    PriceUnavailable,
     #[error("this is not for sale by that method")]
     MethodNotAllowed,
+    #[error("a request names the host that it is for, once")]
+    BadHost,
+    #[error("of transfer encodings we know chunked alone")]
+    EncodingUnsupported,
+    #[error("requests from this network are not answered")]
+    ClientBlocked,
+    #[error("nothing is sold to this payer here; its channels can be closed")]
+    PayerBlocked,
     #[error("connections are not upgraded, and tunnels not made")]
     Upgrade,
     #[error("the same request is being answered right now")]
@@ -43,6 +58,10 @@ pub(crate) enum Fault {
     LedgerUnavailable,
     #[error("too much to do; nothing was charged")]
     Overloaded,
+    #[error("too many payments from this client were nobody's; nothing was charged")]
+    TooManyChecks(TooOften),
+    #[error("too many requests from this client")]
+    TooManyRequests(TooOften),
     #[error("too many calls of this channel are in flight; nothing was charged")]
     TooManyCalls,
     #[error("our view of the chain is too old to sell on; nothing was charged")]
@@ -73,7 +92,14 @@ impl Fault {
             Fault::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", None),
             Fault::UriTooLong => (S::URI_TOO_LONG, "uri_too_long", None),
             Fault::NotFound => (S::NOT_FOUND, "not_found", None),
+            Fault::BadNumber => (S::BAD_REQUEST, "bad_number", None),
+            Fault::Maintenance => (S::SERVICE_UNAVAILABLE, "maintenance", Some(60)),
+            Fault::PriceUnavailable => (S::SERVICE_UNAVAILABLE, "price_unavailable", Some(1)),
             Fault::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed", None),
+            Fault::BadHost => (S::BAD_REQUEST, "bad_host", None),
+            Fault::EncodingUnsupported => (S::NOT_IMPLEMENTED, "encoding_unsupported", None),
+            Fault::ClientBlocked => (S::FORBIDDEN, "client_blocked", None),
+            Fault::PayerBlocked => (S::FORBIDDEN, "payer_blocked", None),
             Fault::Upgrade => (S::NOT_IMPLEMENTED, "upgrade_unsupported", None),
             Fault::Busy => (S::CONFLICT, "busy", Some(1)),
             Fault::RequestReused => (S::CONFLICT, "request_id_reused", None),
@@ -81,6 +107,12 @@ impl Fault {
             Fault::OutcomeUnknown => (S::SERVICE_UNAVAILABLE, "outcome_unknown", Some(1)),
             Fault::LedgerUnavailable => (S::SERVICE_UNAVAILABLE, "ledger_unavailable", Some(2)),
             Fault::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Some(1)),
+            Fault::TooManyChecks(TooOften { retry_after }) => {
+                (S::TOO_MANY_REQUESTS, "too_many_checks", Some(retry_after))
+            }
+            Fault::TooManyRequests(TooOften { retry_after }) => {
+                (S::TOO_MANY_REQUESTS, "too_many_requests", Some(retry_after))
+            }
             Fault::TooManyCalls => (S::SERVICE_UNAVAILABLE, "too_many_calls", Some(1)),
             Fault::ChainStale => (S::SERVICE_UNAVAILABLE, "chain_stale", Some(5)),
             Fault::WalletUnavailable => (S::SERVICE_UNAVAILABLE, "wallet_unavailable", Some(5)),
@@ -99,8 +131,13 @@ impl Fault {
 
     /// The answer: `{"reason": …, "message": …}`.
     pub(crate) fn answer(self) -> Response<Body> {
+        self.answer_saying(&self.to_string())
+    }
+
+    /// The answer, with this message.
+    pub(crate) fn answer_saying(self, message: &str) -> Response<Body> {
         let (status, reason, retry_after) = self.parts();
-        let body = json!({ "reason": reason, "message": self.to_string() }).to_string();
+        let body = json!({ "reason": reason, "message": message }).to_string();
         let mut answer = Response::new(body::full(body.into()));
         *answer.status_mut() = status;
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -119,6 +156,12 @@ impl Fault {
             Refusal::Held { .. } => Some(Fault::TooManyCalls),
             _ => None,
         }
+    }
+}
+
+impl From<TooOften> for Fault {
+    fn from(too_often: TooOften) -> Fault {
+        Fault::TooManyRequests(too_often)
     }
 }
 

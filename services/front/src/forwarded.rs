@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 const FORWARDED: HeaderName = http::header::FORWARDED;
@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// Whether we believe its `X-Forwarded-*` headers.
     pub(crate) trusted: bool,
+    /// Whether it speaks TLS with us.
+    pub(crate) is_secure: bool,
 }
 
 /// A connection that should begin with a PROXY v2 header, and does not.
@@ -48,9 +50,27 @@ pub(crate) enum BadPreface {
 }
 
 impl Trust {
-    fn peer(&self, ip: IpAddr) -> Peer {
+    pub(crate) fn peer(&self, ip: IpAddr) -> Peer {
         let ip = ip.to_canonical();
-        Peer { ip, trusted: self.proxies.iter().any(|net| net.contains(&ip)) }
+        Peer { ip, trusted: self.proxies.iter().any(|net| net.contains(&ip)), is_secure: false }
+    }
+
+    /// Who asks: the peer, or whom trusted proxies name, the last one that is no trusted proxy itself.
+    pub(crate) fn client(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.ip;
+        if !peer.trusted {
+            return client;
+        }
+        let said = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let chain: Vec<&str> = said.flat_map(|value| value.split(',')).collect();
+        for name in chain.into_iter().rev() {
+            let Some(peer) = address_in(name).map(|ip| self.peer(ip)) else { break };
+            client = peer.ip;
+            if !peer.trusted {
+                break;
+            }
+        }
+        client
     }
 
     /// Who is at the other end. Reads the PROXY header where there must be one, and not a byte more.
@@ -69,8 +89,14 @@ impl Trust {
     }
 }
 
+/// An address as proxies write it, perhaps with a port.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
 /// The address that a PROXY v2 header names; `None` for the load balancer's own checks.
-async fn read_source(stream: &mut TcpStream) -> Result<Option<IpAddr>, BadPreface> {
+pub(crate) async fn read_source(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, BadPreface> {
     let mut header = vec![0; FIXED];
     stream.read_exact(&mut header).await?;
     let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
@@ -106,6 +132,30 @@ impl Peer {
         if let Some(host) = host {
             headers.entry(FORWARDED_HOST).or_insert(host);
         }
-        headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+        let proto = if self.is_secure { "https" } else { "http" };
+        headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, chain: &[&'static str]) -> String {
+        let trust = Trust { proxies: vec!["10.0.0.0/8".parse().unwrap()], proxy_protocol: false };
+        let headers = chain.iter().map(|value| (FORWARDED_FOR, HeaderValue::from_static(value))).collect();
+        trust.client(&trust.peer(peer.parse().unwrap()), &headers).to_string()
+    }
+
+    #[test]
+    fn who_asks_is_whom_the_last_trusted_proxy_names() {
+        assert_eq!(client("192.0.2.1", &["203.0.113.7"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.7"]), "203.0.113.7");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, 203.0.113.7", "10.0.0.2"]), "203.0.113.7");
+        assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
+        assert_eq!(client("10.0.0.1", &["203.0.113.7:4711"]), "203.0.113.7");
+        assert_eq!(client("10.0.0.1", &["[2001:db8::1]:80"]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, unknown"]), "10.0.0.1");
     }
 }

@@ -1,5 +1,6 @@
 //! What a front consists of, made from the configuration before a port is bound.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,57 +10,95 @@ use runtime::config::{Config, Limits, Timeouts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use crate::access_log::{AccessLog, Notes};
 use crate::body::Bounds;
+use crate::budget::Budget;
+use crate::cors::Cors;
+use crate::desk::Desk;
 use crate::forwarded::{Peer, Trust};
 use crate::goods::Caller;
+use crate::guests::Guests;
 use crate::holds::Holds;
+use crate::metrics;
+use crate::quota::Quotas;
 use crate::shop::Shop;
+use crate::tls::Tls;
 use crate::unknown::Newcomers;
 
 /// Bad signatures that are looked into at a time; the others are answered without a look at the ledger.
 const LOOKING_INTO: usize = 32;
-
-/// Requests that wait for the wallet at a time.
-const SIGNING: usize = 64;
 
 /// Everything that answers requests.
 pub(crate) struct Front {
     pub(crate) ledger: Ledger,
     pub(crate) holds: Holds,
     pub(crate) newcomers: Newcomers,
+    pub(crate) quotas: Quotas,
     /// What a reload replaces. A request keeps the one it began with.
     pub(crate) shop: ArcSwap<Shop>,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) trust: Trust,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Places for connections, by client.
+    pub(crate) guests: Arc<Guests>,
+    /// What clients may spend of our time.
+    pub(crate) budget: Budget,
+    /// Places for requests.
+    pub(crate) in_flight: Arc<Semaphore>,
     /// Calls whose holds are not settled yet.
     pub(crate) calls: TaskTracker,
-    /// Requests that wait for the wallet.
-    pub(crate) signing: Semaphore,
+    /// Where questions are answered.
+    pub(crate) desk: Desk,
+    /// Which web pages may read our answers.
+    pub(crate) cors: Cors,
+    pub(crate) access_log: Option<AccessLog>,
     looking_into: Semaphore,
 }
 
 /// One request's way through the house.
 pub(crate) struct Visit {
+    /// The other end of the connection.
     pub(crate) peer: Peer,
+    /// Who asks, as far as we believe what trusted proxies say.
+    pub(crate) client: IpAddr,
     /// Its place among the requests in flight; kept until both the answer and the call are over.
     pub(crate) admitted: Arc<OwnedSemaphorePermit>,
+    /// What is found out about it, for its line in the access log.
+    pub(crate) notes: Notes,
+}
+
+impl Visit {
+    /// What became of a request for something priced, and why.
+    pub(crate) fn decided(&self, route: &str, decision: &'static str, reason: &'static str) {
+        metrics::decided(route, decision, reason);
+        self.notes.decided(decision, reason);
+    }
 }
 
 impl Front {
-    pub(crate) fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Front> {
-        let caller = Caller::new(&config.front.timeouts);
+    pub(crate) fn new(config: &Config, ledger: Ledger, tls: Option<Arc<Tls>>) -> anyhow::Result<Front> {
+        let caller = Caller::new(&config.front)?;
         let front = &config.front;
         let hold_ttl = ledger.hold_ttl();
         Ok(Front {
             holds: Holds::new(ledger.clone(), hold_ttl),
+            quotas: Quotas::new(ledger.clone()),
             newcomers: Newcomers::new(front.limits.waiting_for_sync, front.timeouts.sync),
-            shop: ArcSwap::from_pointee(Shop::new(config, &caller)?),
+            shop: ArcSwap::from_pointee(Shop::new(config, &caller, None)?),
+            caller,
             trust: Trust { proxies: front.trusted_proxies.clone(), proxy_protocol: front.proxy_protocol },
             limits: front.limits,
             timeouts: front.timeouts.clone(),
+            tls,
+            guests: Guests::new(front.limits.connections_per_client),
+            budget: Budget::new(front.budget),
+            in_flight: Arc::new(Semaphore::new(front.limits.in_flight)),
             calls: TaskTracker::new(),
-            signing: Semaphore::new(SIGNING),
+            desk: Desk::open(front)?,
+            cors: Cors::new(&front.cors),
+            access_log: front.access_log.as_deref().map(AccessLog::open).transpose()?,
             looking_into: Semaphore::new(LOOKING_INTO),
             ledger,
         })
@@ -68,6 +107,12 @@ impl Front {
     /// What clients may send.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds { limit: self.limits.body_bytes, idle: self.timeouts.body_idle }
+    }
+
+    /// Waits until every call in flight is settled. New ones may still come; to keep them away is the caller's part.
+    pub(crate) async fn settled(&self) {
+        self.calls.close();
+        self.calls.wait().await;
     }
 
     /// What else is wrong with a payment whose signature is bad: a client must hear first that its channel is not there,

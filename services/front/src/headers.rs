@@ -1,7 +1,10 @@
 //! Which headers cross the house, and which end here.
 
-use http::header::{self, CONNECTION, COOKIE, HOST, SET_COOKIE};
+use http::header::{self, CONNECTION, COOKIE, EXPECT, HOST, SET_COOKIE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::forwarded::Peer;
 
 /// Headers of our own; nobody else may set one.
 const OURS: [&str; 2] = ["sluice-", "x-sluice-"];
@@ -18,6 +21,20 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// A request's headers as an upstream gets them.
+pub(crate) fn for_upstream(head: &Parts, peer: &Peer, prefixes: &[&str]) -> HeaderMap {
+    let mut headers = head.headers.clone();
+    drop_hop_by_hop(&mut headers);
+    drop_reserved(&mut headers, prefixes);
+    headers.remove(EXPECT); // answered by us
+    let authority = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    // Where a request names a host in its target too, that one counts (RFC 9112, 3.2.2).
+    let host = authority.or(headers.remove(HOST));
+    headers.remove(HOST);
+    peer.describe(&mut headers, host);
+    headers
+}
 
 /// Removes what concerns the last connection alone.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {

@@ -18,6 +18,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 const GIVE_UP: Duration = Duration::from_secs(3600);
 /// How often expired holds of any front are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often what was sold is added to the sums.
+const FOLD: Duration = Duration::from_secs(30);
 /// How often the holds' partitions are made and dropped.
 const MAINTAIN: Duration = Duration::from_secs(3600);
 
@@ -51,9 +53,9 @@ impl Holds {
         act(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Renews this front's holds and sweeps up everybody's expired ones, until it is dropped.
+    /// Renews this front's holds, sweeps up everybody's expired ones, and sums up what was sold, until it is dropped.
     pub(crate) async fn care(self) {
-        let (renewer, sweeper, keeper) = (self.clone(), self.ledger.clone(), self.ledger);
+        let (renewer, sweeper, folder, keeper) = (self.clone(), self.ledger.clone(), self.ledger.clone(), self.ledger);
         tokio::join!(
             every(renewer.renew_every, "renew", || {
                 let holds = renewer.clone();
@@ -62,6 +64,10 @@ impl Holds {
             every(SWEEP, "sweep", || {
                 let ledger = sweeper.clone();
                 async move { ledger.release_expired().await.map(|_| ()) }
+            }),
+            every(FOLD, "fold", || {
+                let ledger = folder.clone();
+                async move { ledger.fold_sales().await.map(|_| ()) }
             }),
             every(MAINTAIN, "maintain", || {
                 let ledger = keeper.clone();

@@ -4,28 +4,62 @@
 //! |---|---|
 //! | `paywall`, `sale` | a paid request, from head to receipt; what was sold, handed over |
 //! | `shop`, `router`, `route`, `price`, `till` | what is for sale, at what price, and where it is paid |
+//! | `page` | what a browser gets that has to pay first |
 //! | `purchase` | what makes two requests the same |
-//! | `goods` | a file, an upstream |
+//! | `quota` | what each client gets for nothing |
+//! | `goods` | a file, a folder, an upstream, a handler |
 //! | `holds` | reserved amounts: renewed, captured, released |
-//! | `unknown`, `close` | what the background is asked for: a look at the chain, a closing signature |
+//! | `unknown` | the background is asked to look at the chain |
+//! | `desk` | what can be asked beside what is for sale: sums, channels, closes, and what only the operator may |
 //! | `fault` | answers that are nobody's payment |
-//! | `server`, `stream`, `forwarded`, `headers`, `body` | connections, who is asking, what crosses the house |
-//! | `front`, `metrics` | what it all consists of, what an operator sees of it |
+//! | `server`, `connection`, `tls`, `stream`, `patience` | ports and what comes in by them, bounded in number and time |
+//! | `admission`, `forwarded`, `headers`, `body` | places for requests, who is asking, what crosses the house |
+//! | `clear` | heads that can be read in one way only |
+//! | `guests`, `budget`, `rates` | how many connections, bad payments and questions one client may have |
+//! | `cors` | which web pages may ask |
+//! | `reading` | what is read of strangers' bytes, for the fuzz targets |
+//! | `access`, `refusal`, `access_log` | who may buy, why a payment bought nothing, a line for each request |
+//! | `layer` | the same inside a program of the seller's own |
+//! | `front`, `reload`, `metrics` | what it all consists of, what an operator sees of it |
 //!
 //! *Absent by design:* RPC, AMQP, and keys. A front needs PostgreSQL, and nothing else to answer.
+//!
+//! # Inside a program
+//!
+//! A program that serves axum needs no front before it: [`Paywall`] is the same paywall as a layer.
+//!
+//! ```ignore
+#![doc = include_str!("../examples/axum_app.rs")]
+//! ```
 
+mod access;
+mod access_log;
+mod admission;
 mod body;
-mod close;
+mod budget;
+mod clear;
+mod connection;
+mod cors;
+mod desk;
 mod fault;
 mod forwarded;
 mod front;
 mod goods;
+mod guests;
 mod headers;
 mod holds;
+mod layer;
 mod metrics;
+mod page;
+mod patience;
 mod paywall;
 mod price;
 mod purchase;
+mod quota;
+mod rates;
+pub mod reading;
+mod refusal;
+mod reload;
 mod route;
 mod router;
 mod sale;
@@ -33,6 +67,7 @@ mod server;
 mod shop;
 mod stream;
 mod till;
+mod tls;
 mod unknown;
 
 use std::sync::Arc;
@@ -42,7 +77,11 @@ use anyhow::Context as _;
 use ledger::{Ledger, LedgerError, Settings};
 use runtime::process::Context;
 use runtime::{Check, Config, Ops, Shutdown};
-use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use layer::{Paywall, Priced, Sold};
+pub use runtime::config;
+pub use server::Listeners;
 
 /// Between two attempts to reach a database that is away at the start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -52,8 +91,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the configuration names what is not there, the database is not to be trusted, or a port cannot be bound.
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    let Context { config, shutdown, metrics } = context;
+    let Context { config, config_file, shutdown, metrics } = context;
     metrics::describe();
+    let tls = config.front.tls.as_ref().map(tls::Tls::open).transpose()?;
+    // Taken from here on, though it is only listened to once there is something to reload.
+    let hangups = signal(SignalKind::hangup())?;
     let (ready, ledger_is_ready) = tokio::sync::watch::channel(None::<Ledger>);
     let check = Check::required("postgresql", move || {
         let ledger = ledger_is_ready.borrow().clone();
@@ -68,25 +110,44 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let Some(ledger) = shutdown.run_until(connect(&config.database)).await else { return Ok(()) };
     let ledger = ledger.context("cannot use the database")?;
     ready.send_replace(Some(ledger.clone()));
-    let listener = TcpListener::bind(config.front.listen);
-    let listener = listener.await.with_context(|| format!("cannot listen on {}", config.front.listen))?;
+    let front = Arc::new(front::Front::new(&config, ledger.clone(), tls)?);
+    let listeners = Listeners::bind(&config.front).await?;
     tracing::info!(address = %config.front.listen, routes = config.front.routes.len(), "open for business");
+    let reloader = reload::Reloader::offer(front.clone(), config_file, config, &ops);
+    let reloads = tokio::spawn(reloader.listen(hangups));
     ops.started();
-    serve(&config, ledger.clone(), listener, shutdown).await?;
+    attend(front, listeners, shutdown).await;
+    reloads.abort();
     ledger.close().await;
     Ok(())
 }
 
-/// Answers requests on `listener` until the shutdown, and drains. What [`run`] does once everything is there.
+/// Answers requests on these ports until the shutdown, and drains. What [`run`] does once everything is there.
 ///
 /// # Errors
 /// When the configuration names what is not there.
-pub async fn serve(config: &Config, ledger: Ledger, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let front = Arc::new(front::Front::new(config, ledger)?);
-    let care = tokio::spawn(front.holds.clone().care());
-    server::serve(front, listener, shutdown).await;
-    care.abort();
+pub async fn serve(
+    config: &Config,
+    ledger: Ledger,
+    listeners: impl Into<Listeners>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let tls = config.front.tls.as_ref().map(tls::Tls::open).transpose()?;
+    attend(Arc::new(front::Front::new(config, ledger, tls)?), listeners.into(), shutdown).await;
     Ok(())
+}
+
+async fn attend(front: Arc<front::Front>, listeners: Listeners, shutdown: Shutdown) {
+    let care = tokio::spawn(front.holds.clone().care());
+    let watch = front.tls.clone().map(|tls| tokio::spawn(tls.watch()));
+    server::serve(front.clone(), listeners, shutdown).await;
+    care.abort();
+    if let Some(log) = &front.access_log {
+        log.close().await;
+    }
+    if let Some(watch) = watch {
+        watch.abort();
+    }
 }
 
 /// Connects; waits for a database that is away, but not for one that is not to be trusted.

@@ -14,10 +14,21 @@ pub(crate) fn describe() {
     describe_histogram!("front_http_request_duration_seconds", Unit::Seconds, "From a request's head to its answer's.");
     describe_gauge!("front_http_requests_in_flight", "Requests whose answer is not over.");
     describe_gauge!("front_connections", "Open connections of clients.");
+    describe_counter!("front_tls_handshakes_total", "TLS handshakes, by outcome.");
+    describe_counter!("front_tls_certificates_total", "Certificates that were taken, or broken and not taken.");
+    describe_gauge!(
+        "front_tls_certificate_expiry_timestamp_seconds",
+        Unit::Seconds,
+        "When our certificate ends, since 1970."
+    );
+    describe_counter!("front_connections_turned_away_total", "Connections of clients that had enough already.");
+    describe_counter!("front_access_log_dropped_total", "Lines of the access log that could not be written.");
     describe_counter!("front_shed_requests_total", "Requests refused because too many were in flight.");
     describe_counter!("front_payment_decisions_total", "What became of requests for something priced, and why.");
     describe_counter!("front_holds_total", "Holds that were held, captured, released; `lost`: captured too late.");
     describe_counter!("front_ledger_errors_total", "Answers that the ledger did not give, by kind.");
+    describe_counter!("front_price_questions_total", "Prices that the seller was asked for, by outcome.");
+    describe_counter!("front_reloads_total", "Reloads of the configuration, by outcome.");
     describe_histogram!("front_upstream_duration_seconds", Unit::Seconds, "From a call to its answer's head.");
     describe_counter!("front_upstream_calls_total", "Calls of upstreams, by status or by what went wrong.");
 }
@@ -50,9 +61,30 @@ pub(crate) fn decided(route: &str, decision: &'static str, reason: &'static str)
     counter!("front_payment_decisions_total", &labels).increment(1);
 }
 
+/// The seller said a price, or nothing that makes sense.
+pub(crate) fn priced(route: &str, said: bool) {
+    let outcome = if said { "said" } else { "failed" };
+    counter!("front_price_questions_total", "route" => route.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// The configuration was reloaded, or not.
+pub(crate) fn reloaded(applied: bool) {
+    counter!("front_reloads_total", "outcome" => if applied { "applied" } else { "refused" }).increment(1);
+}
+
 /// A request found no place.
 pub(crate) fn shed() {
     counter!("front_shed_requests_total").increment(1);
+}
+
+/// A connection found no place among its client's.
+pub(crate) fn turned_away() {
+    counter!("front_connections_turned_away_total").increment(1);
+}
+
+/// A line of the access log could not be written.
+pub(crate) fn line_dropped() {
+    counter!("front_access_log_dropped_total").increment(1);
 }
 
 /// A refusal's name in labels.
@@ -67,7 +99,9 @@ pub(crate) const fn reason(refusal: &Refusal) -> &'static str {
         Refusal::Published => "published",
         Refusal::Unpaid { .. } => "unpaid",
         Refusal::OverDeposit { .. } => "over_deposit",
+        Refusal::SmallDeposit { .. } => "small_deposit",
         Refusal::Exposure { .. } => "exposure",
+        Refusal::PayerExposure { .. } => "payer_exposure",
         Refusal::Held { .. } => "held",
         Refusal::Busy => "busy",
         Refusal::RequestReused => "request_reused",
@@ -108,6 +142,22 @@ pub(crate) fn ledger_error(error: &LedgerError) {
 pub(crate) fn called(route: &str, outcome: String, took: Duration) {
     histogram!("front_upstream_duration_seconds", "route" => route.to_owned()).record(took);
     counter!("front_upstream_calls_total", "route" => route.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A TLS handshake came to something, or not.
+pub(crate) fn shook_hands(outcome: &'static str) {
+    counter!("front_tls_handshakes_total", "outcome" => outcome).increment(1);
+}
+
+/// A new certificate was taken, or is broken.
+pub(crate) fn certificate_looked_at(outcome: &'static str) {
+    counter!("front_tls_certificates_total", "outcome" => outcome).increment(1);
+}
+
+/// Our certificate ends so many seconds after 1970.
+pub(crate) fn certificate_expires(seconds: u64) {
+    // After 2106 is soon enough.
+    gauge!("front_tls_certificate_expiry_timestamp_seconds").set(u32::try_from(seconds).map_or(f64::MAX, f64::from));
 }
 
 /// Counts something for as long as it lives.

@@ -1,4 +1,5 @@
-//! Which route answers a path: an exact one, else the longest prefix that ends at a segment's border.
+//! Which route answers a path: an exact one, else the first regex that matches all of it, else the longest prefix that ends
+//! at a segment's border.
 //!
 //! Paths are compared decoded, and paths that an upstream might read otherwise than we do are refused: what is priced must
 //! not be reachable through what is free by writing it differently.
@@ -6,41 +7,53 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use runtime::config::{Matcher, Pattern};
+
 use crate::fault::Fault;
 use crate::route::Route;
 
 /// Everything that is for sale, by path.
-#[derive(Default)]
-pub(crate) struct Router {
-    exact: HashMap<String, Arc<Route>>,
+pub(crate) struct Router<R = Route> {
+    exact: HashMap<String, Arc<R>>,
+    /// In the order of the configuration.
+    regexes: Vec<(Pattern, Arc<R>)>,
     /// Longest first, without slashes at the end.
-    prefixes: Vec<(String, Arc<Route>)>,
+    prefixes: Vec<(String, Arc<R>)>,
 }
 
-impl Router {
-    pub(crate) fn add_exact(&mut self, path: &str, route: Arc<Route>) {
-        self.exact.insert(path.to_owned(), route);
+impl<R> Router<R> {
+    pub(crate) fn new() -> Router<R> {
+        Router { exact: HashMap::new(), regexes: Vec::new(), prefixes: Vec::new() }
     }
 
-    pub(crate) fn add_prefix(&mut self, prefix: &str, route: Arc<Route>) {
-        self.prefixes.push((prefix.trim_end_matches('/').to_owned(), route));
-        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    pub(crate) fn add(&mut self, matcher: &Matcher, route: Arc<R>) {
+        match matcher {
+            Matcher::Exact(path) => {
+                self.exact.insert(path.clone(), route);
+            }
+            Matcher::Regex(pattern) => self.regexes.push((pattern.clone(), route)),
+            Matcher::Prefix(prefix) => {
+                self.prefixes.push((prefix.trim_end_matches('/').to_owned(), route));
+                self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+            }
+        }
     }
 
     /// The route for a path that [`plain`] let through.
-    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
-        self.exact.get(path).or_else(|| {
-            let fits =
-                |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            self.prefixes.iter().find(|(prefix, _)| fits(prefix)).map(|(_, route)| route)
-        })
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<R>> {
+        let fits =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let by_regex = || self.regexes.iter().find(|(pattern, _)| pattern.matches(path)).map(|(_, route)| route);
+        let by_prefix = || self.prefixes.iter().find(|(prefix, _)| fits(prefix)).map(|(_, route)| route);
+        self.exact.get(path).or_else(by_regex).or_else(by_prefix)
     }
 }
 
 /// The path decoded, if there is but one way to read it.
 ///
 /// # Errors
-/// [`Fault::BadPath`] for dot segments, empty segments, backslashes, controls, encoded slashes and broken encodings.
+/// [`Fault::BadPath`] for dot segments, empty segments, backslashes, controls, encoded slashes, broken encodings, and
+/// semicolons that are not encoded: some servers drop what follows one in a segment, others do not.
 pub(crate) fn plain(path: &str) -> Result<String, Fault> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
@@ -55,7 +68,7 @@ pub(crate) fn plain(path: &str) -> Result<String, Fault> {
             }
             _ => byte,
         };
-        if literal == b'\\' || literal.is_ascii_control() {
+        if byte == b';' || literal == b'\\' || literal.is_ascii_control() {
             return Err(Fault::BadPath);
         }
         decoded.push(literal);
@@ -86,6 +99,8 @@ mod tests {
             "/./paid",
             "//paid",
             "/free//paid",
+            "/free/..;/paid",
+            "/paid;x",
             "/free%2fpaid",
             "/free%2Fpaid",
             "/free\\paid",
@@ -107,21 +122,52 @@ mod tests {
         assert_eq!(plain("/%70aid").as_deref(), Ok("/paid"));
         assert_eq!(plain("/a/b/").as_deref(), Ok("/a/b/"));
         assert_eq!(plain("/").as_deref(), Ok("/"));
+        assert_eq!(plain("/paid%3Bx").as_deref(), Ok("/paid;x"));
         assert_eq!(plain("/a%20b/..c/%2570").as_deref(), Ok("/a b/..c/%70"));
+    }
+
+    /// What answers a path, when these routes are there: `= path`, `^ prefix`, `~ regex`.
+    fn finder(routes: &[&str]) -> impl Fn(&str) -> Option<String> {
+        let mut router = Router::new();
+        for route in routes {
+            let (kind, text) = route.split_once(' ').unwrap();
+            let matcher = match kind {
+                "=" => Matcher::Exact(text.to_owned()),
+                "^" => Matcher::Prefix(text.to_owned()),
+                _ => Matcher::Regex(serde_json::from_value(text.into()).unwrap()),
+            };
+            router.add(&matcher, Arc::new((*route).to_owned()));
+        }
+        move |path| router.find(path).map(|route| route.to_string())
     }
 
     #[test]
     fn the_longest_route_wins_and_an_exact_one_is_longest() {
-        let mut router = Router::default();
-        for (path, is_exact) in [("/", false), ("/api", false), ("/api/v1/", false), ("/api/v1", true)] {
-            let route = Arc::new(Route::for_test(&format!("{path} {is_exact}")));
-            if is_exact { router.add_exact(path, route) } else { router.add_prefix(path, route) }
+        let found = finder(&["^ /", "^ /api", "^ /api/v1/", "= /api/v1"]);
+        assert_eq!(found("/api/v1").as_deref(), Some("= /api/v1"));
+        assert_eq!(found("/api/v1/x").as_deref(), Some("^ /api/v1/"));
+        assert_eq!(found("/api/v10").as_deref(), Some("^ /api"));
+        assert_eq!(found("/apiary").as_deref(), Some("^ /"));
+        assert_eq!(finder(&[])("/"), None);
+    }
+
+    #[test]
+    fn a_regex_comes_after_exact_paths_and_before_prefixes_in_the_order_of_the_file() {
+        let found = finder(&["^ /n/1", "~ /n/[0-9]+", "~ /n/[0-9a-z]+", "= /n/7"]);
+        assert_eq!(found("/n/7").as_deref(), Some("= /n/7"));
+        assert_eq!(found("/n/1").as_deref(), Some("~ /n/[0-9]+"));
+        assert_eq!(found("/n/1a").as_deref(), Some("~ /n/[0-9a-z]+"));
+        assert_eq!(found("/n/1/a").as_deref(), Some("^ /n/1"));
+    }
+
+    #[test]
+    fn a_regex_matches_a_path_from_its_first_slash_to_its_end() {
+        let found = finder(&["~ /a|/b", "~ (?m)^/c$"]);
+        for path in ["/a", "/b", "/c"] {
+            assert!(found(path).is_some(), "{path}");
         }
-        let found = |path| router.find(path).map(|route| route.name.clone());
-        assert_eq!(found("/api/v1").as_deref(), Some("/api/v1 true"));
-        assert_eq!(found("/api/v1/x").as_deref(), Some("/api/v1/ false"));
-        assert_eq!(found("/api/v10").as_deref(), Some("/api false"));
-        assert_eq!(found("/apiary").as_deref(), Some("/ false"));
-        assert!(Router::default().find("/").is_none());
+        for path in ["/a/b", "/x/a", "/bb", "/ab", "/a/", "/c/c", "/"] {
+            assert_eq!(found(path), None, "{path}");
+        }
     }
 }

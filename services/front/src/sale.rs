@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::{Hold, Sold};
+use channel::{Hold, Refusal, Sold, Step};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use ledger::{Receipt, Settlement};
+use ledger::{LedgerError, Order, Receipt, Refused, Settlement};
 use protocols::Payment;
 use tokio::sync::oneshot;
 
@@ -15,12 +16,34 @@ use crate::fault::Fault;
 use crate::front::{Front, Visit};
 use crate::goods::Ready;
 use crate::holds::Live;
-use crate::metrics;
 use crate::route::Route;
 use crate::till::Offer;
 
 /// How long the answer to a failed call waits for its credit to be there again, so that it can be repeated at once.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sells at the price that is asked, or at the one before its last change, if that is what the payer was quoted: the one
+/// that its voucher fits where vouchers step exactly, the lower one where they need not.
+pub(crate) async fn sell(
+    front: &Front,
+    offer: &Offer,
+    mut order: Order,
+) -> Result<Result<Receipt, Refused>, LedgerError> {
+    let Some(former) = offer.former else { return front.newcomers.sell(&front.ledger, order).await };
+    if order.terms.step == Step::Any {
+        order.price = order.price.min(former);
+        return front.newcomers.sell(&front.ledger, order).await;
+    }
+    let as_quoted = Order { price: former, ..order.clone() };
+    let first = front.newcomers.sell(&front.ledger, order).await?;
+    match &first {
+        Err(Refused { refusal: Refusal::Amount { .. } | Refusal::Unpaid { .. }, .. }) => {
+            // Refused again, it is the price of now that the payer hears of.
+            Ok(front.ledger.sell(as_quoted).await?.map_or(first, Ok))
+        }
+        _ => Ok(first),
+    }
+}
 
 /// Hands over what was sold, with its receipt.
 pub(crate) async fn deliver(
@@ -32,21 +55,30 @@ pub(crate) async fn deliver(
     mut ready: Ready,
     receipt: Receipt,
 ) -> Result<Response<Body>, Fault> {
+    let (Sold::New { hold, .. } | Sold::Again(hold)) = &receipt.sold;
+    let charged = hold.amount;
     let answer = match receipt.sold {
         Sold::New { hold, .. } => {
-            metrics::decided(&route.name, "sold", "paid");
+            visit.decided(&route.name, "sold", "paid");
             ready.label(label(payment, &hold));
             let live = (route.charge == ledger::When::Later).then(|| front.holds.keep(hold));
-            in_its_own_task(front, visit, route, ready, live).await
+            let answer = in_its_own_task(front, visit, route, ready, live).await;
+            let is_worth_it = answer.as_ref().is_ok_and(|answer| route.charges(answer.status()));
+            if is_worth_it || route.charge == ledger::When::Now {
+                visit.notes.charged(charged);
+            }
+            answer
         }
         Sold::Again(_) if route.goods.can_be_served_again() => {
-            metrics::decided(&route.name, "again", "request_id");
+            visit.decided(&route.name, "again", "request_id");
             ready.call(&route.name).await
         }
         Sold::Again(_) => Err(Fault::AlreadyPaid),
     };
     let mut answer = answer.unwrap_or_else(Fault::answer);
-    answer.headers_mut().extend(offer.till.protocol.receipt(&offer.quote(), &payment.opening, &receipt.view));
+    // It is for who paid, each time: no cache may hand it to others, and a browser asks us before it shows it again.
+    answer.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    answer.headers_mut().extend(offer.till.protocol.receipt(&offer.quote_at(charged), &payment.opening, &receipt.view));
     Ok(answer)
 }
 
@@ -96,6 +128,6 @@ async fn in_its_own_task(
 }
 
 /// An upstream's own 402, with our headers on it, would make the client pay again and again.
-fn unless_it_asks_for_payment(answer: Response<Body>) -> Result<Response<Body>, Fault> {
+pub(crate) fn unless_it_asks_for_payment(answer: Response<Body>) -> Result<Response<Body>, Fault> {
     if answer.status() == StatusCode::PAYMENT_REQUIRED { Err(Fault::UpstreamUnpaid) } else { Ok(answer) }
 }

@@ -2,25 +2,29 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// A TCP connection whose writes fail when the peer takes nothing for so long.
+use crate::patience::Patience;
+
+/// A TCP connection that tells when it hears something, and whose writes fail when the peer takes nothing for so long.
 pub(crate) struct Stream {
     tcp: TcpStream,
-    patience: Duration,
+    patience: Arc<Patience>,
+    idle: Duration,
     /// Runs while a write is waiting.
     deadline: Pin<Box<Sleep>>,
     is_waiting: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, patience: Duration) -> Stream {
-        Stream { tcp, patience, deadline: Box::pin(tokio::time::sleep(patience)), is_waiting: false }
+    pub(crate) fn new(tcp: TcpStream, patience: Arc<Patience>, idle: Duration) -> Stream {
+        Stream { tcp, patience, idle, deadline: Box::pin(tokio::time::sleep(idle)), is_waiting: false }
     }
 
     /// Starts the deadline with the first write that waits, and ends it with the next that does not.
@@ -31,7 +35,7 @@ impl Stream {
         }
         if !self.is_waiting {
             self.is_waiting = true;
-            let deadline = Instant::now() + self.patience;
+            let deadline = Instant::now() + self.idle;
             self.deadline.as_mut().reset(deadline);
         }
         match self.deadline.as_mut().poll(cx) {
@@ -43,7 +47,12 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer));
+        if buffer.filled().len() > before {
+            self.patience.heard();
+        }
+        Poll::Ready(read)
     }
 }
 

@@ -8,6 +8,8 @@ use contracts::{Contract, Deployment, Opening};
 use protocols::{Payment, Protocol};
 use runtime::config;
 
+use crate::page::Pages;
+
 /// A place where payments are taken.
 pub(crate) struct Till {
     /// The deployment's name.
@@ -16,6 +18,9 @@ pub(crate) struct Till {
     pub(crate) contract: &'static dyn Contract,
     pub(crate) protocol: &'static dyn Protocol,
     pub(crate) terms: Terms,
+    pub(crate) pages: Pages,
+    /// Whether its token knows the ERC-223 transfer that carries data.
+    pub(crate) erc223: bool,
 }
 
 /// What is asked for one request, and where it is paid.
@@ -23,17 +28,22 @@ pub(crate) struct Till {
 pub(crate) struct Offer {
     pub(crate) till: Arc<Till>,
     pub(crate) price: Amount,
+    /// The price before its last change, which is taken too from who was quoted it.
+    pub(crate) former: Option<Amount>,
 }
 
 impl Till {
-    pub(crate) fn open(name: &str, config: &config::Deployment) -> anyhow::Result<Till> {
+    pub(crate) fn open(name: &str, config: &config::Deployment, paywall: &config::Paywall) -> anyhow::Result<Till> {
         let protocol = protocols::ALL.iter().find(|protocol| protocol.fits(config.kind));
+        let protocol = *protocol.with_context(|| format!("no protocol fits the contract of deployments.{name}"))?;
         Ok(Till {
             name: name.into(),
             deployment: config.to_contract(name),
             contract: config.kind.contract(),
-            protocol: *protocol.with_context(|| format!("no protocol fits the contract of deployments.{name}"))?,
+            protocol,
             terms: config.terms(),
+            pages: Pages::new(protocol, name, config, paywall)?,
+            erc223: config.token_standard == config::TokenStandard::Erc223,
         })
     }
 
@@ -56,6 +66,11 @@ impl Till {
 impl Offer {
     /// As the protocols word it.
     pub(crate) fn quote(&self) -> protocols::Offer<'_> {
-        protocols::Offer { deployment: &self.till.deployment, price: self.price }
+        self.quote_at(self.price)
+    }
+
+    /// The same at another price.
+    pub(crate) fn quote_at(&self, price: Amount) -> protocols::Offer<'_> {
+        protocols::Offer { deployment: &self.till.deployment, price }
     }
 }

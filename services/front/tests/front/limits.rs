@@ -156,6 +156,50 @@ async fn connections_above_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
+async fn a_client_with_enough_connections_gets_no_more_while_others_are_served() {
+    let world = World::new().await;
+    let front = world.front_with(|config| config.front.limits.connections_per_client = 3).await;
+    let connect = async |from: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(front.address).await.unwrap()
+    };
+    let is_served = async |mut stream: TcpStream| {
+        let asked = stream.write_all(b"GET /free.txt HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut status = [0; 12];
+        asked.is_ok() && stream.read_exact(&mut status).await.is_ok() && &status == b"HTTP/1.1 200"
+    };
+    let greedy = [127, 0, 0, 2];
+    let mut idle = vec![connect(greedy).await, connect(greedy).await, connect(greedy).await];
+    assert!(!is_served(connect(greedy).await).await);
+    assert!(is_served(connect([127, 0, 0, 3]).await).await);
+    idle.pop();
+    // The front notices in its own time.
+    let again = async || {
+        for _ in 0..100 {
+            if is_served(connect(greedy).await).await {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    };
+    assert!(again().await);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_opens_as_many_connections_as_it_likes() {
+    let world = World::new().await;
+    let change = |config: &mut runtime::Config| {
+        config.front.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.front.limits.connections_per_client = 1;
+    };
+    let front = world.front_with(change).await;
+    let _idle = (TcpStream::connect(front.address).await.unwrap(), TcpStream::connect(front.address).await.unwrap());
+    assert_eq!(front.get("/free.txt").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_client_that_sends_its_whole_body_before_it_looks_still_hears_the_402() {
     let world = World::new().await;
     let front = world.front().await;

@@ -77,8 +77,7 @@ impl World {
         let open_block = u32::try_from(*head).unwrap();
         let mut secret = [7; 32];
         secret[..4].copy_from_slice(&open_block.to_be_bytes());
-        let key = Key::from_bytes(&secret).unwrap();
-        Payer { opening: raiden::opening(key.address(), open_block), key, open_block }
+        Payer::with_key(secret, open_block)
     }
 
     pub async fn opened(&self, payer: &Payer, deposit: u128) {
@@ -146,6 +145,14 @@ impl World {
         assert_eq!(self.books(payer).await, books);
     }
 
+    /// How many jobs of this kind wait for somebody.
+    pub async fn open_jobs(&self, kind: &str) -> usize {
+        let (client, connection) = tokio_postgres::connect(&self.database, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let count = "SELECT count(*) FROM jobs WHERE kind = $1 AND state = 'open'";
+        usize::try_from(client.query_one(count, &[&kind]).await.unwrap().get::<_, i64>(0)).unwrap()
+    }
+
     /// A front with the usual routes.
     pub async fn front(&self) -> Front {
         self.front_with(|_| {}).await
@@ -153,16 +160,18 @@ impl World {
 
     /// A front with some of its configuration changed.
     pub async fn front_with(&self, change: impl FnOnce(&mut Config)) -> Front {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = self.config("");
         change(&mut config);
-        let ledger = Ledger::connect(&config.database).await.unwrap();
-        Front::start(config, ledger, listener)
+        self.front_of(config).await
     }
 
     /// A front with more routes, which come before the usual ones.
     pub async fn front_selling(&self, routes: &str) -> Front {
-        let config = self.config(routes);
+        self.front_of(self.config(routes)).await
+    }
+
+    /// A front with this configuration.
+    pub async fn front_of(&self, config: Config) -> Front {
         let ledger = Ledger::connect(&config.database).await.unwrap();
         Front::start(config, ledger, TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
@@ -175,8 +184,13 @@ impl World {
 
     /// The configuration as a file, for a front that is a process.
     pub fn config_file(&self, listen: SocketAddr, ops_listen: SocketAddr) -> std::path::PathBuf {
+        self.config_file_selling(listen, ops_listen, "")
+    }
+
+    /// The same file with more routes.
+    pub fn config_file_selling(&self, listen: SocketAddr, ops_listen: SocketAddr, routes: &str) -> std::path::PathBuf {
         let file = self.folder.path().join(format!("{}.toml", listen.port()));
-        std::fs::write(&file, self.toml(&listen.to_string(), &ops_listen.to_string(), "")).unwrap();
+        std::fs::write(&file, self.toml(&listen.to_string(), &ops_listen.to_string(), routes)).unwrap();
         file
     }
 
@@ -268,6 +282,12 @@ impl Drop for Front {
 }
 
 impl Payer {
+    /// Who has this key, with a channel opened in this block.
+    pub fn with_key(secret: [u8; 32], open_block: u32) -> Payer {
+        let key = Key::from_bytes(&secret).unwrap();
+        Payer { opening: raiden::opening(key.address(), open_block), key, open_block }
+    }
+
     pub fn channel(&self) -> ChannelId {
         contracts::Kind::Raiden.contract().channel_id(&deployment(), &self.opening)
     }
