@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::report::{self, Report};
-use crate::{account, channel, config, contract, doctor, key, migrate, pay, resume};
+use crate::{account, channel, config, contract, doctor, key, migrate, pay, resume, revenue};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -45,11 +45,13 @@ enum Command {
     /// Deploy and check contracts.
     #[command(subcommand)]
     Contract(contract::Command),
-    /// Check a cluster's configuration.
+    /// Check a cluster's configuration, and have fronts take it over.
     #[command(subcommand)]
     Config(config::Command),
     /// Find out why a channel is not accepted.
     Doctor(doctor::Arguments),
+    /// Show what was sold, by day, route and payer.
+    Revenue(revenue::Arguments),
     /// Bring a cluster's database up to date.
     Migrate(migrate::Arguments),
     /// Follow a halted deployment again.
@@ -75,8 +77,9 @@ async fn dispatch(command: Command) -> anyhow::Result<Report> {
         Command::Account(arguments) => account::run(arguments).await,
         Command::Key(command) => key::run(&command),
         Command::Contract(command) => contract::run(command).await,
-        Command::Config(command) => config::run(&command),
+        Command::Config(command) => config::run(command).await,
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Revenue(arguments) => revenue::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Resume(arguments) => resume::run(arguments).await,
     }

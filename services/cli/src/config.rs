@@ -1,6 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use clap::Subcommand;
+use reqwest::StatusCode;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::report::{Code, Report};
@@ -14,10 +18,53 @@ pub(crate) enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Have a running front take over its configuration, as far as that needs no restart.
+    #[command(after_help = "Example:\n  sluice config reload http://127.0.0.1:9080")]
+    Reload {
+        /// The address of the front's second port (front.ops_listen).
+        ops: String,
+    },
 }
 
-pub(crate) fn run(command: &Command) -> anyhow::Result<Report> {
-    let Command::Check { file } = command;
+/// For a front to read its configuration and answer.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a front says about a reload.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reloaded {
+    Changed(Vec<String>),
+    Problems(Vec<String>),
+}
+
+pub(crate) async fn run(command: Command) -> anyhow::Result<Report> {
+    match command {
+        Command::Check { file } => Ok(check(&file)),
+        Command::Reload { ops } => reload(&ops).await,
+    }
+}
+
+async fn reload(ops: &str) -> anyhow::Result<Report> {
+    let client = reqwest::Client::builder().no_proxy().timeout(RELOAD_TIMEOUT).build()?;
+    let answer = client.post(format!("{}/reload", ops.trim_end_matches('/'))).send().await?;
+    let status = answer.status();
+    ensure!(
+        matches!(status, StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY),
+        "{ops} answers {status}: is this the second port of a front that is up?"
+    );
+    Ok(match answer.json().await.context("the answer makes no sense")? {
+        Reloaded::Changed(keys) => {
+            let text = if keys.is_empty() { "nothing changed".to_owned() } else { keys.join("\n") };
+            Report::new(text, json!({ "changed": keys }))
+        }
+        Reloaded::Problems(problems) => {
+            let json = json!({ "problems": problems });
+            Report { code: Code::Failed, ..Report::new(problems.join("\n"), json) }
+        }
+    })
+}
+
+fn check(file: &Path) -> Report {
     let mut problems = Vec::new();
     match runtime::config::load(file) {
         Ok(config) => {
@@ -28,10 +75,10 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<Report> {
         Err(error) => problems.extend(lines(&error.into())),
     }
     if problems.is_empty() {
-        return Ok(Report::new(format!("{}: fine", file.display()), json!({ "file": file, "problems": [] })));
+        return Report::new(format!("{}: fine", file.display()), json!({ "file": file, "problems": [] }));
     }
     let json = json!({ "file": file, "problems": problems });
-    Ok(Report { code: Code::Failed, ..Report::new(problems.join("\n"), json) })
+    Report { code: Code::Failed, ..Report::new(problems.join("\n"), json) }
 }
 
 fn lines(error: &anyhow::Error) -> Vec<String> {

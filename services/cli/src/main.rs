@@ -15,6 +15,7 @@ mod pay;
 mod payer_arguments;
 mod report;
 mod resume;
+mod revenue;
 
 fn main() -> ExitCode {
     arguments::run()

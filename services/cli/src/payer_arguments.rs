@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use ::channel::{Amount, Key};
 use alloy_primitives::Address;
@@ -49,7 +48,7 @@ pub(crate) struct PayerArguments {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Limits (amounts in base units of the token; over a limit nothing is paid)")]
 pub(crate) struct LimitArguments {
-    /// The most the request may cost.
+    /// The most the request may cost, redirects included.
     #[arg(long, value_name = "AMOUNT")]
     max_price: Option<Amount>,
     /// The most that may be deposited in one channel.
@@ -73,7 +72,7 @@ pub(crate) struct LimitArguments {
     /// A token that may be paid with; any by default. Repeatable.
     #[arg(long, value_name = "ADDRESS")]
     token: Vec<String>,
-    /// A host that may be paid; any by default. Repeatable.
+    /// A host that may be paid, also where a redirect leads; any but the latter by default. Repeatable.
     #[arg(long, value_name = "HOST")]
     host: Vec<String>,
     /// How much to open a channel with [default: ten times the price].
@@ -101,20 +100,22 @@ struct PayerFile {
 
 impl PayerArguments {
     /// Opens the payer's memory; nothing is asked of anybody yet.
-    pub(crate) async fn payer(&self, limits: &LimitArguments, patience: Option<Duration>) -> anyhow::Result<Payer> {
+    pub(crate) async fn payer(
+        &self,
+        limits: &LimitArguments,
+        change: impl FnOnce(&mut Settings),
+    ) -> anyhow::Result<Payer> {
         let file = self.file()?;
         let key = self.key_from(&file)?;
         let mut settings = self.settings(file)?;
         limits.apply(&mut settings)?;
-        if let Some(patience) = patience {
-            settings.patience.confirmed = patience;
-        }
+        change(&mut settings);
         Ok(Payer::new(settings, key).await?)
     }
 
     /// A payer that acts only when told to.
     pub(crate) async fn careful_payer(&self) -> anyhow::Result<Payer> {
-        self.payer(&LimitArguments::default(), None).await
+        self.payer(&LimitArguments::default(), |_| {}).await
     }
 
     /// Whether a key is named.

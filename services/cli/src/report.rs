@@ -92,16 +92,25 @@ fn code(error: &anyhow::Error) -> Code {
     if error.is::<Usage>() {
         return Code::Usage;
     }
-    match error.downcast_ref() {
-        Some(PayerError::Limit(_)) => return Code::OverLimit,
-        Some(PayerError::Refused { .. } | PayerError::Lied { .. } | PayerError::TakenNotServed { .. }) => {
-            return Code::Refused;
-        }
-        _ => {}
+    if let Some(error) = error.downcast_ref() {
+        return payer_code(error);
     }
+    chain_code(error.chain().find_map(|cause| cause.downcast_ref()))
+}
+
+/// The exit code for what a payer could not do.
+pub(crate) fn payer_code(error: &PayerError) -> Code {
+    match error {
+        PayerError::Limit(_) => Code::OverLimit,
+        PayerError::Refused { .. } | PayerError::Lied { .. } | PayerError::TakenNotServed { .. } => Code::Refused,
+        PayerError::Chain { source, .. } => chain_code(Some(source)),
+        _ => Code::Failed,
+    }
+}
+
+fn chain_code(error: Option<&EvmError>) -> Code {
     let away = |error: &EvmError| error.is_transient() || matches!(error, EvmError::WrongChain { .. });
-    let chain = error.chain().find_map(|cause| cause.downcast_ref::<EvmError>());
-    if chain.is_some_and(away) { Code::NoChain } else { Code::Failed }
+    if error.is_some_and(away) { Code::NoChain } else { Code::Failed }
 }
 
 /// What to do about it, where that is not in the error's own words.

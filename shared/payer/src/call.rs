@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use channel::Amount;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use reqwest::Url;
 use tokio::time::Instant;
 
@@ -19,6 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause before a retry.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Names a request.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// How to pay a request.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -26,6 +29,11 @@ pub struct Options {
     pub idempotency_key: Option<String>,
     /// How often to repeat the request when no answer comes, or 502, 503 or 504.
     pub retries: u32,
+    /// How many redirects to follow, paying where they lead.
+    ///
+    /// [`crate::Limits::max_price`] bounds what all of them cost together. Another server than the one that was asked is
+    /// paid only if [`crate::Limits::hosts`] names it.
+    pub redirects: u32,
 }
 
 pub(crate) struct Call {
@@ -44,6 +52,10 @@ pub(crate) struct Call {
     pub(crate) left: bool,
     pub(crate) deposited: Amount,
     pub(crate) exchanges: u32,
+    /// What was paid for the requests whose redirects led here.
+    pub(crate) paid_before: Amount,
+    /// Whether a redirect led here from another server.
+    pub(crate) led_astray: bool,
     corrections: u32,
     retries: u32,
     pause: Duration,
@@ -67,7 +79,7 @@ impl Call {
         let generated = || (options.retries > 0).then(|| uuid::Uuid::now_v7().to_string());
         if let Some(key) = options.idempotency_key.or_else(generated) {
             let key = HeaderValue::from_str(&key).map_err(|_| bad("an Idempotency-Key is visible ASCII"))?;
-            headers.insert("idempotency-key", key);
+            headers.insert(IDEMPOTENCY_KEY, key);
         }
         let mut resource = url.clone();
         resource.set_query(None);
@@ -84,12 +96,19 @@ impl Call {
             left: false,
             deposited: Amount::ZERO,
             exchanges: 0,
+            paid_before: Amount::ZERO,
+            led_astray: false,
             corrections: 0,
             retries: options.retries,
             pause: FIRST_PAUSE,
             confirmed_by: None,
             ready_by: None,
         })
+    }
+
+    /// Whether it has a name under which it is paid once.
+    pub(crate) fn is_named(&self) -> bool {
+        self.headers.contains_key(IDEMPOTENCY_KEY)
     }
 
     /// Counts a correction.

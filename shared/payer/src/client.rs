@@ -1,10 +1,11 @@
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
 use channel::{Amount, Key};
-use reqwest::{Response, redirect};
+use reqwest::{Certificate, Response, redirect};
 
 use crate::call::Call;
 use crate::chain::{Chain, OnChain};
@@ -42,18 +43,13 @@ impl Payer {
     ///
     /// # Errors
     /// [`PayerError::InUse`], [`PayerError::Corrupt`] or [`PayerError::Disk`] about the state;
-    /// [`PayerError::Limit`] for a chain that is not allowed.
+    /// [`PayerError::Limit`] for a chain that is not allowed; [`PayerError::BadRequest`] for a file without certificates.
     pub async fn new(settings: Settings, key: Key) -> Result<Payer, PayerError> {
         settings.limits.check_chain(settings.chain_id)?;
         let store = Store::open(&settings.state_dir, settings.chain_id, key.address(), settings.patience.lock).await?;
         let settings = Arc::new(settings);
         let chain = Chain::new(key.clone(), store.clone(), Arc::clone(&settings))?;
-        let http = reqwest::Client::builder()
-            // A voucher is for whom it was signed for, not for where they point.
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .build()
-            .map_err(|source| PayerError::Unreachable { host: "anything".to_owned(), source: Some(source) })?;
+        let http = http_client(settings.ca_file.as_deref())?;
         let lanes = Mutex::default();
         Ok(Payer(Arc::new(Inner { settings, key, store, chain, http, lanes })))
     }
@@ -115,6 +111,18 @@ impl Payer {
     pub async fn flush(&self) -> Result<(), PayerError> {
         self.0.store.flush().await
     }
+}
+
+fn http_client(ca_file: Option<&Path>) -> Result<reqwest::Client, PayerError> {
+    // A voucher is for whom it was signed for, not for where they point: redirects are followed by who signs.
+    let mut builder = reqwest::Client::builder().redirect(redirect::Policy::none()).connect_timeout(CONNECT);
+    if let Some(file) = ca_file {
+        let pem = std::fs::read(file).map_err(PayerError::disk(file))?;
+        let certificates = Certificate::from_pem_bundle(&pem).ok().filter(|certificates| !certificates.is_empty());
+        let none = || PayerError::BadRequest(format!("{} holds no certificates (PEM)", file.display()));
+        builder = builder.tls_certs_only(certificates.ok_or_else(none)?);
+    }
+    builder.build().map_err(|source| PayerError::Unreachable { host: "anything".to_owned(), source: Some(source) })
 }
 
 impl Inner {

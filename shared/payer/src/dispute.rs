@@ -12,6 +12,7 @@ use crate::error::PayerError;
 use crate::log::{Entry, What};
 use crate::pay::no_such;
 use crate::rdn::{self, Challenge, Failure, Voucher};
+use crate::refusal::ServerRefusal;
 use crate::state::{ChannelKey, Closing};
 
 impl Inner {
@@ -27,18 +28,18 @@ impl Inner {
         headers: &HeaderMap,
     ) -> Result<(), PayerError> {
         match challenge.failure {
-            Failure::NoChannel => self.missing(call, voucher).await,
+            Failure::NoChannel => self.missing(call, voucher, challenge).await,
             Failure::Unconfirmed => {
                 let why = "it has not seen enough confirmations of the channel's opening; try again later";
-                call.wait(&self.settings.patience, why).await
+                call.wait(&self.settings.patience, &challenge.because(why.to_owned())).await
             }
-            Failure::BadProof => self.uncovered(call, voucher, challenge.offer.price).await,
+            Failure::BadProof => self.uncovered(call, voucher, challenge).await,
             Failure::None | Failure::BadAmount => self.disagreed(call, voucher, challenge, headers).await,
         }
     }
 
     /// The server knows no such channel: perhaps it is gone, perhaps the server has not seen it yet.
-    async fn missing(&self, call: &mut Call, voucher: &Voucher) -> Result<(), PayerError> {
+    async fn missing(&self, call: &mut Call, voucher: &Voucher, challenge: &Challenge) -> Result<(), PayerError> {
         let key = voucher.channel;
         match self.chain.info(&key).await? {
             None => {
@@ -52,23 +53,31 @@ impl Inner {
                 }
                 None => {
                     let why = format!("it knows no channel {key}, which is open on chain; ask `sluice doctor {key}`");
-                    call.wait(&self.settings.patience, &why).await
+                    call.wait(&self.settings.patience, &challenge.because(why)).await
                 }
             },
         }
     }
 
     /// The server says that the voucher is not ours, or not covered. Ours it is; is it covered?
-    async fn uncovered(&self, call: &mut Call, voucher: &Voucher, price: Amount) -> Result<(), PayerError> {
-        let key = voucher.channel;
+    async fn uncovered(&self, call: &mut Call, voucher: &Voucher, challenge: &Challenge) -> Result<(), PayerError> {
+        let (key, price) = (voucher.channel, challenge.offer.price);
         let Some(info) = self.chain.info(&key).await? else {
             call.correct()?;
             return self.forget(&key).await;
         };
         let channel = self.store.read(move |state| state.channel(&key).cloned()).await.ok_or_else(|| no_such(&key))?;
-        if info.deposit < voucher.balance {
+        let reason = challenge.refusal.as_ref().map_or("", ServerRefusal::reason);
+        if matches!(reason, "exposure" | "payer_exposure") {
+            let why = "it takes no more before it has claimed what it is owed".to_owned();
+            return Err(PayerError::refused(challenge.because(why)));
+        }
+        // Some sellers want a channel to hold more than what is paid from it.
+        let least = challenge.refusal.as_ref().and_then(|refusal| refusal.number("needed"));
+        let needed = least.filter(|_| reason == "small_deposit").unwrap_or_default().max(voucher.balance);
+        if info.deposit < needed {
             call.correct()?;
-            let missing = voucher.balance.saturating_sub(info.deposit);
+            let missing = needed.saturating_sub(info.deposit);
             let channel = crate::state::Channel { deposit: info.deposit, ..channel };
             return self.add_deposit(call, &channel, price, missing).await.map(|_| ());
         }
@@ -76,7 +85,7 @@ impl Inner {
             "it takes no voucher of {}, although the chain shows a deposit of {}; ask `sluice doctor {key}`",
             voucher.balance, info.deposit
         );
-        call.wait(&self.settings.patience, &why).await
+        call.wait(&self.settings.patience, &challenge.because(why)).await
     }
 
     /// The server holds another balance than we thought.
@@ -90,7 +99,9 @@ impl Inner {
         let is_plain = challenge.failure == Failure::None;
         let Some(held) = rdn::held(headers, voucher.payer, &voucher.channel)? else {
             return Err(match is_plain {
-                true => PayerError::refused("it ignored the payment; does a proxy remove the RDN headers?"),
+                true => PayerError::refused(
+                    challenge.because("it ignored the payment; does a proxy remove the RDN headers?".to_owned()),
+                ),
                 false => PayerError::lied("it wants another amount, and does not say what it holds"),
             });
         };
@@ -110,7 +121,7 @@ impl Inner {
         }
         if is_plain && held.balance < voucher.balance {
             // How the original server says that a voucher is above the confirmed deposit.
-            return self.uncovered(call, voucher, challenge.offer.price).await;
+            return self.uncovered(call, voucher, challenge).await;
         }
         if signed_now && held.balance.checked_add(challenge.offer.price) == Some(voucher.balance) {
             return Err(PayerError::lied(format!("it refuses {}, which is exactly what it asks for", voucher.balance)));

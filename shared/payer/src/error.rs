@@ -56,6 +56,10 @@ pub enum PayerError {
         source: Option<reqwest::Error>,
     },
 
+    /// A redirect that is not followed; the text says why.
+    #[error("{0}")]
+    Redirect(String),
+
     /// What was asked for makes no sense.
     #[error("{0}")]
     BadRequest(String),

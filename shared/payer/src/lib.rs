@@ -43,17 +43,25 @@
 //!
 //! What was paid and never answered is asked back when the channel is closed with the receiver's consent.
 //!
+//! # Redirects
+//!
+//! They are followed where [`Options::redirects`] says so, by the rules of browsers. Each request on the way is a request of
+//! its own, which may cost; [`Limits::max_price`] holds for all of them together. A redirect never makes the payer pay
+//! somebody else: a server other than the one that was asked is paid only if [`Limits::hosts`] names it.
+//!
 //! # Limits
 //!
 //! Nothing happens by itself beyond [`Limits`]; a payer that was told nothing pays nothing. One request is never paid twice
 //! over: what a server takes without serving is an error, not another payment.
 
+mod answer;
 mod call;
 mod chain;
 mod client;
 mod close;
 mod dispute;
 mod error;
+mod follow;
 mod fund;
 mod limits;
 mod log;
@@ -61,17 +69,19 @@ mod outbox;
 mod pay;
 mod probe;
 mod rdn;
+mod refusal;
 mod settings;
 mod state;
 mod store;
 
+pub use answer::{Answer, Receipt, Redirect};
 pub use call::Options;
 pub use chain::OnChain;
 pub use client::Payer;
 pub use close::Ended;
 pub use error::PayerError;
 pub use limits::{Allowed, Limits, OverLimit, Spending};
-pub use pay::{Answer, Receipt};
 pub use probe::{Probe, Verdict};
+pub use refusal::ServerRefusal;
 pub use settings::{Deposits, Funding, Patience, Settings};
 pub use state::{Channel, ChannelKey, Closing, Offer};

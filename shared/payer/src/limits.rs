@@ -35,7 +35,7 @@ pub struct Limits {
     pub contracts: Allowed<Address>,
     /// The tokens that may be paid with. Any by default: the token of an allowed contract never changes.
     pub tokens: Allowed<Address>,
-    /// The hosts that may be paid, without port. Any by default.
+    /// The hosts that may be paid, without port. Any by default, but then none that only a redirect leads to.
     pub hosts: Allowed<String>,
     /// The chains that may be used. Any by default: it is the payer who names the node.
     pub chains: Allowed<u64>,
@@ -169,6 +169,17 @@ impl Limits {
     /// [`OverLimit::NotAllowed`].
     pub fn check_host(&self, host: &str) -> Result<(), OverLimit> {
         allowed(&self.hosts, &host.to_owned(), "hosts")
+    }
+
+    /// May `host` be paid although nobody asked for it, because a redirect led there? Only if it is on the list.
+    ///
+    /// # Errors
+    /// [`OverLimit::NotAllowed`].
+    pub fn check_named_host(&self, host: &str) -> Result<(), OverLimit> {
+        match &self.hosts {
+            Allowed::Any => Err(OverLimit::NotAllowed { item: host.to_owned(), limit: "hosts" }),
+            Allowed::These(_) => self.check_host(host),
+        }
     }
 
     /// May this chain be used?

@@ -16,6 +16,7 @@ use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};
 use reqwest::Response;
 
+use crate::answer::{Answer, Receipt};
 use crate::call::{Call, Options};
 use crate::client::{Inner, Payer};
 use crate::error::PayerError;
@@ -26,60 +27,7 @@ use crate::state::{Channel, ChannelKey, Offer};
 /// The shortest wait for a server that is busy, whatever it says.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(100);
 
-/// What came back, and what it cost.
-#[derive(Debug)]
-pub struct Answer {
-    /// The server's answer; its body is still to be read. Redirects are not followed.
-    pub response: Response,
-    /// What it cost.
-    pub receipt: Receipt,
-}
-
-/// What a request cost.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Receipt {
-    /// Charged, as far as the answer shows.
-    pub cost: Amount,
-    /// Sent, but perhaps not charged: the answer is a failure. The same request asked again is tried with the same voucher.
-    pub in_doubt: Amount,
-    /// From which channel.
-    pub channel: Option<ChannelKey>,
-    /// What the channel's receiver has in all.
-    pub balance: Amount,
-    /// What the channel holds.
-    pub deposit: Amount,
-    /// Deposited on the way.
-    pub deposited: Amount,
-    /// How often the server was asked.
-    pub exchanges: u32,
-}
-
 impl Payer {
-    /// Sends a request, pays what it costs, and returns the answer.
-    ///
-    /// # Errors
-    /// [`PayerError::Limit`]: nothing was paid. [`PayerError::Refused`]: the server does not take the payment.
-    /// [`PayerError::AnswerLost`], [`PayerError::TakenNotServed`]: see there, and the crate's text on lost answers.
-    pub async fn pay(&self, request: Request<Bytes>, options: Options) -> Result<Answer, PayerError> {
-        let mut call = Call::new(request, options)?;
-        self.0.settings.limits.check_host(&call.host)?;
-        let mut offer = match self.0.quoted(&call).await {
-            Some(offer) => offer,
-            None => match self.0.ask(&mut call).await? {
-                Ok(offer) => offer,
-                Err(answer) => return Ok(answer),
-            },
-        };
-        let lane = self.0.lane(offer.contract, offer.receiver);
-        let _alone = lane.lock().await;
-        loop {
-            match self.0.exchange(&mut call, offer).await? {
-                Next::Done(answer) => return Ok(*answer),
-                Next::Again(next) => offer = next,
-            }
-        }
-    }
-
     /// Asks what a request costs, and whom, without paying. `None`: nothing.
     ///
     /// # Errors
@@ -96,6 +44,26 @@ enum Next {
 }
 
 impl Inner {
+    /// Sends one request and pays what it costs. A redirect is an answer like any other.
+    pub(crate) async fn pay(&self, mut call: Call) -> Result<Answer, PayerError> {
+        self.settings.limits.check_host(&call.host)?;
+        let mut offer = match self.quoted(&call).await {
+            Some(offer) => offer,
+            None => match self.ask(&mut call).await? {
+                Ok(offer) => offer,
+                Err(answer) => return Ok(answer),
+            },
+        };
+        let lane = self.lane(offer.contract, offer.receiver);
+        let _alone = lane.lock().await;
+        loop {
+            match self.exchange(&mut call, offer).await? {
+                Next::Done(answer) => return Ok(*answer),
+                Next::Again(next) => offer = next,
+            }
+        }
+    }
+
     /// Asks without paying: what it costs, or the answer when it costs nothing.
     pub(crate) async fn ask(&self, call: &mut Call) -> Result<Result<Offer, Answer>, PayerError> {
         loop {
@@ -111,7 +79,7 @@ impl Inner {
                 continue;
             }
             let receipt = Receipt { exchanges: call.exchanges, ..Receipt::default() };
-            return Ok(Err(Answer { response, receipt }));
+            return Ok(Err(Answer::new(response, receipt)));
         }
     }
 
@@ -129,13 +97,21 @@ impl Inner {
             return Ok(Next::Again(challenge.offer));
         }
         // With this balance shown, even an answer that looks like a refusal is what was bought.
-        let held = rdn::held(response.headers(), voucher.payer, &voucher.channel);
-        let shown = matches!(held, Ok(Some(held)) if held.balance == voucher.balance);
-        let is_busy = response.status() == StatusCode::CONFLICT && !shown;
+        let held = rdn::held(response.headers(), voucher.payer, &voucher.channel).ok().flatten();
+        let shown = held.is_some_and(|held| held.balance == voucher.balance);
+        let is_busy = matches!(response.status(), StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) && !shown;
         if self.shall_repeat(call, &response, is_busy).await {
             return Ok(Next::Again(offer));
         }
-        self.served(call, offer, &voucher, response, shown).await.map(|answer| Next::Done(Box::new(answer)))
+        // Bought before under the same name: served once more, and the new voucher was not looked at.
+        let served_again = call.is_named() && held.is_some_and(|held| held.balance < voucher.balance);
+        let taken = match response.status() {
+            status if status.is_success() => !served_again,
+            // A redirect or a 4xx may come before anybody looked at the payment, so it must show it. A failed call's
+            // voucher is tried again with the next request.
+            status => shown && !status.is_server_error(),
+        };
+        self.served(call, offer, &voucher, response, taken).await.map(|answer| Next::Done(Box::new(answer)))
     }
 
     /// One request is paid to one receiver. What was signed on another channel could be claimed beside it.
@@ -154,9 +130,12 @@ impl Inner {
     /// The voucher to send: while the last one is in doubt that one again, else one over the price more, stored first.
     async fn voucher(&self, call: &mut Call, offer: &Offer) -> Result<Voucher, PayerError> {
         let limits = &self.settings.limits;
+        if call.led_astray {
+            limits.check_named_host(&call.host)?;
+        }
         limits.check_contract(offer.contract)?;
         offer.token.map_or(Ok(()), |token| limits.check_token(token))?;
-        limits.check_price(offer.price)?;
+        limits.check_price(call.paid_before.saturating_add(offer.price))?;
         let mut channel = self.channel_for(call, offer).await?;
         call.channel = Some(channel.key);
         if channel.in_doubt {
@@ -238,8 +217,8 @@ impl Inner {
         Err(PayerError::Unreachable { host: call.host.clone(), source })
     }
 
-    /// Whether to send the same again: a busy server says when (a 409 that sold nothing may also be one: the first try of
-    /// the same request is still in flight), and the caller may have allowed retries of failures.
+    /// Whether to send the same again: a busy server says when (so may a 409 that sold nothing, while the first try of the
+    /// same request is in flight, and a 429), and the caller may have allowed retries of failures.
     async fn shall_repeat(&self, call: &mut Call, response: &Response, is_busy: bool) -> bool {
         let status = response.status();
         if (is_busy || status == StatusCode::SERVICE_UNAVAILABLE)
@@ -259,11 +238,9 @@ impl Inner {
         offer: Offer,
         voucher: &Voucher,
         response: Response,
-        shown: bool,
+        taken: bool,
     ) -> Result<Answer, PayerError> {
-        let (status, key, balance) = (response.status(), voucher.channel, voucher.balance);
-        // 409 is how the dialect calls a payment nonsense; a failed call's voucher is tried again with the next request.
-        let taken = if status == StatusCode::CONFLICT { shown } else { !status.is_server_error() };
+        let (key, balance) = (voucher.channel, voucher.balance);
         let (price, resource) = (offer.price, call.resource.clone());
         let api = api_address(call, &offer);
         if taken {
@@ -283,7 +260,7 @@ impl Inner {
         let (deposited, exchanges) = (call.deposited, call.exchanges);
         let deposit = deposit.unwrap_or_default();
         let receipt = Receipt { cost, in_doubt, channel: Some(key), balance, deposit, deposited, exchanges };
-        Ok(Answer { response, receipt })
+        Ok(Answer::new(response, receipt))
     }
 }
 

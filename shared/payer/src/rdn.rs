@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use protocols::raiden as header;
 
 use crate::error::PayerError;
+use crate::refusal::ServerRefusal;
 use crate::state::{ChannelKey, Offer};
 
 /// A signed cumulative amount, as one request carries it.
@@ -23,6 +24,18 @@ pub(crate) struct Voucher {
 pub(crate) struct Challenge {
     pub(crate) offer: Offer,
     pub(crate) failure: Failure,
+    /// What one of our own fronts says about it.
+    pub(crate) refusal: Option<ServerRefusal>,
+}
+
+impl Challenge {
+    /// A reason of ours, and the server's own words if there are any.
+    pub(crate) fn because(&self, why: String) -> String {
+        match &self.refusal {
+            Some(refusal) => format!("{why}; it says {refusal}"),
+            None => why,
+        }
+    }
 }
 
 /// What a 402 says about the voucher it answers. At most one; tested in the order of the original client.
@@ -77,7 +90,7 @@ pub(crate) fn challenge(headers: &HeaderMap) -> Result<Challenge, PayerError> {
         (header::INVALID_AMOUNT, Failure::BadAmount),
     ];
     let failure = failure.iter().find(|(name, _)| headers.contains_key(name)).map_or(Failure::None, |(_, f)| *f);
-    Ok(Challenge { offer: offer(headers)?, failure })
+    Ok(Challenge { offer: offer(headers)?, failure, refusal: ServerRefusal::of(headers) })
 }
 
 fn offer(headers: &HeaderMap) -> Result<Offer, PayerError> {

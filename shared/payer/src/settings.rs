@@ -25,6 +25,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long to wait for what.
     pub patience: Patience,
+    /// The certificates (PEM) that servers' must be signed by; without it, those that the system trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -39,6 +41,7 @@ impl Settings {
             deposits: Deposits::default(),
             limits: Limits::default(),
             patience: Patience::default(),
+            ca_file: None,
         }
     }
 }
