@@ -115,6 +115,30 @@ def lost_state(config):
     }
 
 
+def other_status(config):
+    """A status that is neither 200 nor 402 ends the matter, and is the user's to see."""
+    session = Watched(config)
+    session.target = config['endpoint'] + '/teapot.txt'
+    return {'first': session.pay(), 'next': session.pay()}
+
+
+def post(config):
+    """A body goes with every attempt."""
+    session = Watched(config)
+    payments = []
+    for body in ('first body', 'second body'):
+        session.answers = []
+        response = session.post(config['endpoint'] + '/upload', data=body)
+        payments.append({'status': response.status_code, 'body': response.text, 'exchanges': session.answers})
+    return {'payments': payments, 'channel': seen(session.channel)}
+
+
+def other_contract(config):
+    """A server whose channels are in another contract is not paid."""
+    session = Watched(dict(config, contract='0x' + '11' * 20))
+    return {'payment': session.pay(), 'has_channel': session.channel is not None}
+
+
 def cooperative_close(config):
     """The client asks for the closing signature and closes at what it paid."""
     session = Watched(config)
@@ -139,7 +163,10 @@ def uncooperative_close(config):
     }
 
 
-SCENARIOS = (first_payment, steady_state, top_up, lost_state, cooperative_close, uncooperative_close)
+SCENARIOS = (
+    first_payment, steady_state, top_up, lost_state, other_status, post, other_contract, cooperative_close,
+    uncooperative_close,
+)
 
 if __name__ == '__main__':
     name, config = sys.argv[1], json.loads(sys.argv[2])

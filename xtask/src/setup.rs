@@ -28,8 +28,12 @@ pub(crate) enum Tool {
     Anvil,
     /// The Solidity compiler.
     Solc,
-    /// The original µRaiden client of 2018, against which ours is tested.
+    /// The original µRaiden clients of 2018, for Python and JavaScript, against which ours is tested.
     RaidenClient,
+    /// The web browser that the tests drive.
+    Chromium,
+    /// What pages in tests load from elsewhere, and what looks whether they can be used by everybody.
+    PageLibraries,
 }
 
 /// What a running cluster needs.
@@ -37,8 +41,16 @@ pub(crate) const CLUSTER: [Tool; 4] = [Tool::Postgres, Tool::Haproxy, Tool::Node
 /// What `check` needs.
 pub(crate) const CHECK: [Tool; 2] = [Tool::Node, Tool::Solc];
 /// What the tests need: everything.
-pub(crate) const ALL: [Tool; 6] =
-    [Tool::Postgres, Tool::Haproxy, Tool::Node, Tool::Anvil, Tool::Solc, Tool::RaidenClient];
+pub(crate) const ALL: [Tool; 8] = [
+    Tool::Postgres,
+    Tool::Haproxy,
+    Tool::Node,
+    Tool::Anvil,
+    Tool::Solc,
+    Tool::RaidenClient,
+    Tool::Chromium,
+    Tool::PageLibraries,
+];
 
 /// Makes sure of these tools, installing what is missing; the order matters, npm before its packages.
 pub(crate) fn run(tools: &[Tool]) -> Result<()> {
@@ -46,10 +58,14 @@ pub(crate) fn run(tools: &[Tool]) -> Result<()> {
     debian::ensure(tools)?;
     for tool in tools {
         match tool {
-            Tool::Postgres | Tool::Haproxy | Tool::Node => {} // programs of the system, just ensured
+            Tool::Postgres | Tool::Haproxy | Tool::Node | Tool::Chromium => {} // programs of the system, just ensured
             Tool::Anvil => npm::anvil()?,
             Tool::Solc => npm::solc()?,
-            Tool::RaidenClient => python::raiden_client()?,
+            Tool::RaidenClient => {
+                python::raiden_client()?;
+                npm::raiden_client()?;
+            }
+            Tool::PageLibraries => npm::page_libraries()?,
         }
     }
     Ok(())

@@ -9,23 +9,25 @@
 //! | [`upstream`] | an API worth paying for, with failing and slow pages |
 //! | [`cut`] | a TCP proxy that cuts connections at chosen moments |
 //! | [`liar`] | a JSON-RPC proxy that errs, lags and forgets |
-//! | [`python`] | the original µRaiden client |
+//! | [`original`] | the original µRaiden clients |
+//! | [`chromium`] | a web browser without a window |
 //! | [`cluster`] | all of it together, with our own programs |
 //!
 //! *Invariant:* nothing here is mocked, and nothing is ended by name: only process groups we started, by their id.
 
 pub mod anvil;
+pub mod chromium;
 pub mod cluster;
 pub mod cut;
 pub mod demo;
 pub mod haproxy;
 pub mod http;
 pub mod liar;
+pub mod original;
 pub mod paths;
 pub mod ports;
 pub mod postgres;
 pub mod process;
-pub mod python;
 mod reaper;
 pub mod rpc;
 pub mod scratch;

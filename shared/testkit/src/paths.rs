@@ -49,6 +49,14 @@ pub fn raiden_client_python() -> Result<PathBuf> {
     Ok(python)
 }
 
+/// The `node_modules` that hold the original µRaiden client for JavaScript.
+pub fn raiden_client_modules() -> Result<PathBuf> {
+    let modules = tools()?.join("raiden-client-js/node_modules");
+    let client = modules.join("@raiden_network/microraiden");
+    ensure!(client.is_dir(), "the original µRaiden client for JavaScript is not installed; {SET_UP}");
+    Ok(modules)
+}
+
 /// The original µRaiden contracts, as the Python package carries them.
 pub fn original_contracts() -> Result<PathBuf> {
     let file = target_dir()?.join("original/contracts.json");
@@ -71,6 +79,27 @@ pub fn haproxy() -> Result<PathBuf> {
     let sbin = Path::new("/usr/sbin/haproxy");
     let found = on_path("haproxy").or_else(|| sbin.is_file().then(|| sbin.to_path_buf()));
     found.with_context(|| format!("HAProxy is not installed; {SET_UP}"))
+}
+
+/// The web browser.
+pub fn chromium() -> Result<PathBuf> {
+    let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path);
+    found.with_context(|| format!("Chromium is not installed; {SET_UP}"))
+}
+
+/// The page of the original client that a browser pays on: `index.html` and the folder `js`.
+pub fn original_page() -> Result<PathBuf> {
+    let pythons = fs::read_dir(tools()?.join("raiden-client/lib")).into_iter().flatten().flatten();
+    let mut pages = pythons.map(|python| python.path().join("site-packages/microraiden/webui"));
+    let found = pages.find(|dir| dir.join("index.html").is_file());
+    found.with_context(|| format!("the original µRaiden client is not installed; {SET_UP}"))
+}
+
+/// A file of an npm package that pages in tests load.
+pub fn page_library(file: &str) -> Result<PathBuf> {
+    let file = tools()?.join("pages/node_modules").join(file);
+    ensure!(file.is_file(), "{} is missing; {SET_UP}", file.display());
+    Ok(file)
 }
 
 /// Where servers keep their data: `data` under the target directory. Root's PostgreSQL runs as another user, who must

@@ -11,6 +11,10 @@
 //! | `/echo` | 200, method, path and headers in JSON |
 //! | `/upload` | 200, the body back, as it comes |
 //! | `/events/N` | 200, N server-sent events, 50 ms apart |
+//! | `/sqrt/X` | 200, the square root of X |
+//! | `/reserve_tokens/N` | 200, so many tokens are reserved |
+//! | `/echofix/X`, `/echodyn/N` | 200, what was sent |
+//! | `/origin/…` | 200, as a CDN's origin: each path is a file that says its own name |
 //! | `/_calls` | how often each path was called, in JSON; itself never counted |
 
 use std::collections::BTreeMap;
@@ -134,6 +138,11 @@ fn router(calls: Arc<Calls>) -> Router {
         .route("/echo", any(echo))
         .route("/upload", any(upload))
         .route("/events/{count}", get(events))
+        .route("/sqrt/{x}", any(async |Path(x): Path<f64>| format!("{}\n", x.sqrt())))
+        .route("/reserve_tokens/{n}", any(async |Path(n): Path<u64>| format!("{n} tokens are reserved\n")))
+        .route("/echofix/{text}", any(async |Path(text): Path<String>| text))
+        .route("/echodyn/{n}", any(async |Path(n): Path<u64>| n.to_string()))
+        .route("/origin/{*file}", any(async |Path(file): Path<String>| format!("this is {file}\n")))
         .route_layer(from_fn_with_state(calls.clone(), count));
     counted.route("/_calls", get(list)).with_state(calls)
 }

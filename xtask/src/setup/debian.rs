@@ -39,7 +39,8 @@ fn missing(tool: Tool) -> Option<&'static [&'static str]> {
         Tool::Haproxy => (haproxy().is_some(), &["haproxy"]),
         Tool::Node => (paths::on_path("node").is_some() && paths::on_path("npm").is_some(), &["nodejs", "npm"]),
         Tool::RaidenClient => (python::interpreter().is_ok(), &["python3.11", "python3.11-venv"]),
-        Tool::Anvil | Tool::Solc => (true, &[]),
+        Tool::Chromium => (chromium().is_some(), &["chromium"]),
+        Tool::Anvil | Tool::Solc | Tool::PageLibraries => (true, &[]),
     };
     (!there).then_some(packages)
 }
@@ -55,6 +56,11 @@ fn postgres() -> Option<PathBuf> {
 fn haproxy() -> Option<PathBuf> {
     let sbin = Path::new("/usr/sbin/haproxy");
     paths::on_path("haproxy").or_else(|| sbin.is_file().then(|| sbin.to_path_buf()))
+}
+
+/// `testkit::paths` looks for the same names.
+fn chromium() -> Option<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(paths::on_path)
 }
 
 fn install(packages: &[&str]) -> Result<()> {

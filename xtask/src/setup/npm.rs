@@ -1,6 +1,7 @@
 //! Programs that come as npm packages. Install scripts never run.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -32,23 +33,38 @@ pub(super) fn anvil() -> Result<()> {
 
 /// The Solidity compiler that `contracts/package-lock.json` pins, at `tools/contracts/node_modules`.
 pub(super) fn solc() -> Result<()> {
-    let contracts = paths::root().join("contracts");
+    pinned("the Solidity compiler", &paths::root().join("contracts"), "contracts")
+}
+
+/// The original client for JavaScript that `tests/raiden-client/package-lock.json` pins, at
+/// `tools/raiden-client-js/node_modules`.
+pub(super) fn raiden_client() -> Result<()> {
+    pinned("the original client for JavaScript", &paths::root().join("tests/raiden-client"), "raiden-client-js")
+}
+
+/// What `tests/pages/package-lock.json` pins, at `tools/pages/node_modules`.
+pub(super) fn page_libraries() -> Result<()> {
+    pinned("what pages in tests load", &paths::root().join("tests/pages"), "pages")
+}
+
+/// What the lock file in a directory pins, into `tools/NAME`.
+fn pinned(what: &str, from: &Path, name: &str) -> Result<()> {
     let files = ["package.json", "package-lock.json"];
     let mut version = String::new();
     for file in files {
-        let file = contracts.join(file);
+        let file = from.join(file);
         version += &fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     }
-    let dir = paths::tools()?.join("contracts");
+    let dir = paths::tools()?.join(name);
     if is_installed(&dir, &version) {
         return Ok(());
     }
-    run::step("install the Solidity compiler that contracts/package-lock.json pins", || {
+    run::step(&format!("install {what} that {} pins", from.join(files[1]).display()), || {
         emptied(&dir)?;
         for file in files {
-            fs::copy(contracts.join(file), dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
+            fs::copy(from.join(file), dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
         }
-        run::logged(npm().arg("ci").current_dir(&dir), "solc")?;
+        run::logged(npm().arg("ci").current_dir(&dir), name)?;
         stamp(&dir, &version)
     })
 }

@@ -6,7 +6,7 @@ use super::{Contracts, Options};
 use crate::anvil::Anvil;
 use crate::haproxy::Client;
 
-/// What the upstream sells beside the file, which costs 10.
+/// What the upstream sells beside the file, which costs 10, and the [`TUTORIAL`].
 const PAGES: [(&str, &str, u32); 9] = [
     ("path", "/free", 0),
     ("path", "/teapot.txt", 1),
@@ -18,6 +18,40 @@ const PAGES: [(&str, &str, u32); 9] = [
     ("prefix", "/upload", 1),
     ("prefix", "/events", 1),
 ];
+
+/// What µRaiden's tutorial and examples sell: a fixed price, a price in the path, and a CDN of which a part costs money.
+const TUTORIAL: &str = r#"
+[[front.routes]]
+name = "/sqrt"
+regex = '/sqrt/[0-9]+(\.[0-9]+)?'
+upstream = "UPSTREAM"
+price = 3
+
+[[front.routes]]
+name = "/reserve_tokens"
+regex = '/reserve_tokens/(?P<n>[0-9]+)'
+upstream = "UPSTREAM"
+price = { capture = "n" }
+
+[[front.routes]]
+name = "/echofix"
+regex = '/echofix/[a-zA-Z0-9]+'
+upstream = "UPSTREAM"
+price = 5
+
+[[front.routes]]
+name = "/echodyn"
+regex = '/echodyn/(?P<n>[0-9]+)'
+upstream = "UPSTREAM"
+price = { capture = "n" }
+
+[[front.routes]]
+prefix = "/cdn"
+upstream = "UPSTREAM/origin"
+strip_prefix = true
+price = 2
+paid = ['.*\.(pdf|mp4)', '/cdn/members/.*']
+"#;
 
 pub(super) fn text(
     options: &Options,
@@ -41,6 +75,8 @@ chain_id = {chain_id}
 rpc_url = "{rpc_url}"
 contract = "{channels}"
 token = "{token}"
+token_symbol = "TKN"
+token_decimals = 2
 payee = "{payee}"
 challenge_period = {challenge_period}
 from_block = {from_block}
@@ -75,5 +111,5 @@ price = 10
     for (how, path, price) in PAGES {
         text += &format!("\n[[front.routes]]\n{how} = \"{path}\"\nupstream = \"http://{upstream}\"\nprice = {price}\n");
     }
-    text + "\n" + more
+    text + &TUTORIAL.replace("UPSTREAM", &format!("http://{upstream}")) + "\n" + more
 }

@@ -29,10 +29,22 @@ const RETRIES: u32 = 5;
 /// How long the cluster may take to see the end of the channel.
 const SEEN: Duration = Duration::from_secs(20);
 
-const FILE: &str = "/file.txt";
-const TEAPOT: &str = "/teapot.txt";
-const PAGE: &str = "/page";
-const FAIL: &str = "/fail";
+/// Something that is bought: its name in the table, and where it is.
+type Good = (&'static str, fn(usize) -> String);
+
+const FILE: Good = ("/file.txt", |_| "/file.txt".to_owned());
+const FAIL: Good = ("/fail", |_| "/fail".to_owned());
+/// What is bought again and again, the file apart. What costs a number from 1 to 9 takes it from that of the request.
+const GOODS: [Good; 8] = [
+    ("/page", |_| "/page".to_owned()),
+    ("/sqrt/<x>", |number| format!("/sqrt/{number}")),
+    ("/teapot.txt", |_| "/teapot.txt".to_owned()),
+    ("/reserve_tokens/<n>", |number| format!("/reserve_tokens/{}", number % 9 + 1)),
+    ("/cdn/film.mp4", |_| "/cdn/film.mp4".to_owned()),
+    ("/echofix/<text>", |number| format!("/echofix/number{number}")),
+    ("/echodyn/<n>", |number| format!("/echodyn/{}", number % 9 + 1)),
+    ("/cdn/index.html (free)", |_| "/cdn/index.html".to_owned()),
+];
 
 /// Shows it on a cluster with two fronts, of which one stays dead, and prints what happened. False when something does
 /// not add up.
@@ -49,11 +61,12 @@ pub async fn show(cluster: &mut Cluster) -> Result<bool> {
             say(&format!("{number} requests are paid; killing one of the two fronts while the next is under way"));
             let victim = &mut cluster.fronts[0];
             let url = cluster.balancer.as_ref().context("the load balancer is gone")?.url();
-            let (paid, killed) = tokio::join!(pay(&payer, &url, path_of(number), &mut table), async { victim.kill9() });
+            let (paid, killed) =
+                tokio::join!(pay(&payer, &url, good(number), number, &mut table), async { victim.kill9() });
             paid?;
             killed?;
         } else {
-            pay(&payer, &cluster.url(), path_of(number), &mut table).await?;
+            pay(&payer, &cluster.url(), good(number), number, &mut table).await?;
         }
     }
 
@@ -82,13 +95,13 @@ pub async fn show(cluster: &mut Cluster) -> Result<bool> {
     Ok(agree)
 }
 
-/// Mostly the file. The ones around the middle are files too: a file is charged in the commit that precedes its answer,
-/// while a call's charge may still be on its way when the front is killed, and is then the payee's loss.
-fn path_of(number: usize) -> &'static str {
+/// The file, then each of the goods, and so on; one in thirty-two is a call that fails. The ones around the middle are files:
+/// a file is charged in the commit that precedes its answer, while a call's charge may still be on its way when the front is
+/// killed, and is then the payee's loss.
+fn good(number: usize) -> Good {
     match number % 32 {
         7 => FAIL,
-        n if n % 8 == 2 || n % 8 == 5 => PAGE,
-        n if n % 8 == 4 => TEAPOT,
+        n @ 2..30 if n % 3 != 0 => GOODS[number % GOODS.len()],
         _ => FILE,
     }
 }
@@ -107,19 +120,19 @@ async fn payer(cluster: &Cluster) -> Result<(Key, Payer)> {
     Ok((key.clone(), Payer::new(settings, key).await?))
 }
 
-async fn pay(payer: &Payer, url: &str, path: &'static str, table: &mut Table) -> Result<()> {
-    let request = http::Request::get(format!("{url}{path}")).body(bytes::Bytes::new())?;
-    let options = payer::Options { retries: if path == FAIL { 0 } else { RETRIES }, ..payer::Options::default() };
+async fn pay(payer: &Payer, url: &str, (name, path): Good, number: usize, table: &mut Table) -> Result<()> {
+    let request = http::Request::get(format!("{url}{}", path(number))).body(bytes::Bytes::new())?;
+    let options = payer::Options { retries: if name == FAIL.0 { 0 } else { RETRIES }, ..payer::Options::default() };
     let start = Instant::now();
-    let answer = payer.pay(request, options).await.with_context(|| format!("{path} cannot be paid"))?;
+    let answer = payer.pay(request, options).await.with_context(|| format!("{name} cannot be paid"))?;
     let (status, receipt) = (answer.response.status().as_u16(), answer.receipt);
     answer.response.bytes().await?;
-    table.paid_request(path, status, &receipt, start.elapsed());
+    table.paid_request(name, status, &receipt, start.elapsed());
     Ok(())
 }
 
 async fn ask_unpaid(cluster: &Cluster, table: &mut Table) -> Result<()> {
-    let answer = local::client()?.get(format!("{}{FILE}", cluster.url())).send().await?;
+    let answer = local::client()?.get(format!("{}/file.txt", cluster.url())).send().await?;
     table.refused("/file.txt, unpaid", answer.status().as_u16());
     Ok(())
 }
@@ -129,7 +142,7 @@ async fn ask_with_used_voucher(cluster: &Cluster, key: &Key, channel: &Channel, 
     let (name, balance) = (channel.key, U192::from(10));
     let digest = contracts::raiden::balance_proof_digest(name.contract, name.receiver, name.open_block, balance);
     let answer = local::client()?
-        .get(format!("{}{FILE}", cluster.url()))
+        .get(format!("{}/file.txt", cluster.url()))
         .header(header::CONTRACT, name.contract.to_string())
         .header(header::RECEIVER, name.receiver.to_string())
         .header(header::SENDER, key.address().to_string())

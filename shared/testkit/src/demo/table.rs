@@ -26,13 +26,15 @@ struct Row {
 }
 
 impl Table {
-    /// A request that was asked with a voucher; a failed call is credited, not paid.
-    pub(super) fn paid_request(&mut self, path: &'static str, status: u16, receipt: &Receipt, time: Duration) {
-        let row = self.row(path, status);
+    /// A request that was paid if it cost something; a failed call is credited, not paid.
+    pub(super) fn paid_request(&mut self, what: &'static str, status: u16, receipt: &Receipt, time: Duration) {
+        let row = self.row(what, status);
         row.paid += u64::from(!receipt.cost.is_zero());
         row.credited += u64::from(!receipt.in_doubt.is_zero());
         row.cost = row.cost.saturating_add(receipt.cost);
-        self.times.push(time);
+        if receipt.channel.is_some() {
+            self.times.push(time);
+        }
     }
 
     /// A request that was not to be served.
