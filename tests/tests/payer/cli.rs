@@ -14,19 +14,19 @@ use crate::shop::Act;
 use crate::world::World;
 
 /// A shell with a world around it.
-struct Shell {
-    world: World,
+pub struct Shell {
+    pub world: World,
 }
 
 /// What a command left.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Ran {
-    fn of(output: Output) -> Result<Ran> {
+    pub fn of(output: Output) -> Result<Ran> {
         let code = output.status.code().context("it was killed")?;
         Ok(Ran { code, out: String::from_utf8(output.stdout)?, err: String::from_utf8(output.stderr)? })
     }
@@ -38,7 +38,7 @@ impl Ran {
     }
 
     /// What it printed as JSON on stderr.
-    fn aside(&self) -> Result<Value> {
+    pub fn aside(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.err)?)
     }
 }
@@ -50,18 +50,18 @@ fn sluice() -> Result<Command> {
 }
 
 impl Shell {
-    async fn new() -> Result<Shell> {
+    pub async fn new() -> Result<Shell> {
         let world = World::new().await?;
         let key = world.state.path().join("payer.key");
         secret(&key, KEYS[0])?;
         Ok(Shell { world })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.world.state.path().join(name)
     }
 
-    fn command(&self) -> Result<Command> {
+    pub fn command(&self) -> Result<Command> {
         let mut command = sluice()?;
         command
             .env("SLUICE_RPC", self.world.anvil.url())
@@ -77,13 +77,17 @@ impl Shell {
     }
 
     /// `sluice pay` with limits that let it pass.
-    async fn pay(&self, arguments: &[&str]) -> Result<Ran> {
-        let contract = self.world.contract.to_string();
-        let limits = ["pay", "--max-price", "10", "--max-deposit", "1000", "--contract", &contract];
-        self.run(&[&limits, arguments].concat()).await
+    pub async fn pay(&self, arguments: &[&str]) -> Result<Ran> {
+        self.pay_within(&["--max-price", "10"], arguments).await
     }
 
-    fn url(&self, path: &str) -> String {
+    /// `sluice pay` with these limits, and others that let it pass.
+    pub async fn pay_within(&self, limits: &[&str], arguments: &[&str]) -> Result<Ran> {
+        let contract = self.world.contract.to_string();
+        self.run(&[&["pay", "--max-deposit", "1000", "--contract", &contract], limits, arguments].concat()).await
+    }
+
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.world.shop.url())
     }
 }
@@ -99,7 +103,7 @@ async fn pays_shows_the_channel_tops_it_up_and_closes_it() -> Result<()> {
     let shell = Shell::new().await?;
     let first = shell.pay(&[&shell.url("/file")]).await?;
     assert_eq!((first.code, first.out.as_str()), (0, "bought"));
-    assert!(first.err.contains("200 OK: paid 10; 10 of 100 used"), "{}", first.err);
+    assert!(first.err.contains("200 OK: paid 10; 10 of 100 used, 90 left"), "{}", first.err);
 
     let second = shell.pay(&["--json", &shell.url("/file")]).await?;
     assert_eq!((second.code, second.out.as_str()), (0, "bought"));

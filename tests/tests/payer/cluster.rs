@@ -95,9 +95,15 @@ async fn the_command_checks_and_migrates_what_a_cluster_is_configured_with() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_that_lost_its_state_goes_on_and_its_dishonest_close_is_answered() -> Result<()> {
     let cluster = Cluster::start(cluster::Options { fronts: 1, ..cluster::Options::default() }).await?;
+    let unused = TempDir::new()?;
+    let payer = Payer::new(settings(&cluster, &unused), key(PAYER)).await?;
+    let before = tokens(&cluster, &payer).await?;
+    payer.open_channel(cluster.contracts.channels, cluster.contracts.payee, amount(60)).await?;
+    drop(payer);
+
+    // Lost for the first time: the channel is found, and that nothing was paid from it yet.
     let state = TempDir::new()?;
     let payer = Payer::new(settings(&cluster, &state), key(PAYER)).await?;
-    let before = tokens(&cluster, &payer).await?;
     for _ in 0..3 {
         get(&cluster, &payer, "/file.txt").await?;
     }
@@ -119,5 +125,67 @@ async fn a_payer_that_lost_its_state_goes_on_and_its_dishonest_close_is_answered
     };
     tokio::time::timeout(Duration::from_secs(60), settled).await.context("nobody answered")??;
     assert_eq!(tokens(&cluster, &payer).await?, before - 40);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buys_the_goods_of_the_tutorial_at_their_prices() -> Result<()> {
+    let cluster = Cluster::start(cluster::Options { fronts: 1, ..cluster::Options::default() }).await?;
+    let state = TempDir::new()?;
+    let payer = Payer::new(settings(&cluster, &state), key(PAYER)).await?;
+    for (path, cost, content) in [
+        ("/sqrt/16", 3, "4\n"),
+        ("/sqrt/2.25", 3, "1.5\n"),
+        ("/reserve_tokens/7", 7, "7 tokens are reserved\n"),
+        ("/reserve_tokens/0", 0, "0 tokens are reserved\n"),
+        ("/echofix/hello", 5, "hello"),
+        ("/echodyn/4", 4, "4"),
+        ("/cdn/index.html", 0, "this is index.html\n"),
+        ("/cdn/film.mp4", 2, "this is film.mp4\n"),
+        ("/cdn/members/news", 2, "this is members/news\n"),
+    ] {
+        let answer = get(&cluster, &payer, path).await?;
+        assert_eq!((answer.receipt.cost, answer.response.text().await?.as_str()), (amount(cost), content), "{path}");
+    }
+    for path in ["/sqrt/x", "/sqrt/", "/echofix/a-b", "/sqrt/16/more"] {
+        assert_eq!(get(&cluster, &payer, path).await?.response.status(), 404, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deposits_as_much_as_a_front_wants_a_channel_to_hold() -> Result<()> {
+    let mut cluster = Cluster::prepare(cluster::Options::default()).await?;
+    cluster.add_watcher(&[])?;
+    cluster.add_front(&[("SLUICE_DEPLOYMENTS__MAIN__MIN_DEPOSIT", "200")])?;
+    cluster.ready().await?;
+    let state = TempDir::new()?;
+    let payer = Payer::new(settings(&cluster, &state), key(PAYER)).await?;
+    let answer = get(&cluster, &payer, "/file.txt").await?;
+    assert_eq!((answer.response.status().as_u16(), answer.receipt.cost), (200, amount(10)));
+    assert_eq!((answer.receipt.deposited, answer.receipt.deposit), (amount(200), amount(200)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comes_back_when_the_ledger_is_away_and_is_charged_once() -> Result<()> {
+    let mut cluster = Cluster::start(cluster::Options { fronts: 1, ..cluster::Options::default() }).await?;
+    let state = TempDir::new()?;
+    let payer = Payer::new(settings(&cluster, &state), key(PAYER)).await?;
+    get(&cluster, &payer, "/page").await?;
+    cluster.postgres.kill9()?;
+    let (paying, url) = (payer.clone(), cluster.url());
+    let answer = tokio::spawn(async move {
+        let request = Request::get(format!("{url}/page")).body(Bytes::new()).expect("the cluster's address is one");
+        paying.pay(request, Options::default()).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.postgres.start_again().await?;
+    let answer = answer.await??;
+    assert_eq!((answer.response.status().as_u16(), answer.receipt.cost), (200, amount(1)));
+    assert!(answer.receipt.exchanges > 1, "{:?}", answer.receipt);
+    assert_eq!(cluster.upstream_calls(Some("/page")).await?, 2);
+    let key = payer.channels().await.first().context("a channel")?.key;
+    assert_eq!(payer.close(&key, None).await?.balance, amount(2));
     Ok(())
 }

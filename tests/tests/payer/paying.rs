@@ -179,6 +179,45 @@ async fn a_server_that_stays_busy_gets_its_answer_through_and_no_money() -> Resu
 }
 
 #[tokio::test]
+async fn a_seller_that_wants_a_larger_deposit_gets_it_within_the_limits() -> Result<()> {
+    let world = World::new().await?;
+    let payer = world.payer().await?;
+    let small = world.shop.challenge(&[
+        ("RDN-Invalid-Balance-Proof", "1".to_owned()),
+        ("Sluice-Refusal", "small_deposit; deposit=100; pending=0; needed=150".to_owned()),
+    ]);
+    world.shop.next([Act::Honest, Act::Say(402, small)]);
+    let answer = world.get(&payer, "/file").await?;
+    assert_eq!((answer.receipt.deposit, answer.receipt.cost), (amount(150), PRICE));
+    assert_eq!(world.shop.vouchers(), [10, 10]);
+
+    let greedy = world.shop.challenge(&[
+        ("RDN-Invalid-Balance-Proof", "1".to_owned()),
+        ("Sluice-Refusal", "small_deposit; deposit=150; pending=0; needed=10001".to_owned()),
+    ]);
+    world.shop.next([Act::Say(402, greedy)]);
+    let refused = world.get(&payer, "/file").await;
+    assert!(matches!(&refused, Err(PayerError::Limit(over)) if over.limit() == "max_deposit"), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_seller_that_has_to_claim_first_is_not_waited_for_and_its_words_are_told() -> Result<()> {
+    let world = World::new().await?;
+    let payer = world.payer().await?;
+    world.get(&payer, "/file").await?;
+    let exposed = world.shop.challenge(&[
+        ("RDN-Invalid-Balance-Proof", "1".to_owned()),
+        ("Sluice-Refusal", "exposure; limit=15; needed=20".to_owned()),
+    ]);
+    world.shop.next([Act::Say(402, exposed)]);
+    let refused = world.get(&payer, "/file").await.expect_err("it says so");
+    assert!(refused.to_string().ends_with("it says exposure; limit=15; needed=20"), "{refused}");
+    assert_eq!(world.shop.vouchers(), [10, 20], "asked once");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_call_that_failed_is_served_from_its_credit_when_asked_again() -> Result<()> {
     let world = World::new().await?;
     let payer = world.payer().await?;

@@ -1,6 +1,6 @@
 //! A server that sells by µRaiden's dialect, one channel at a time, written from its description alone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -35,8 +35,10 @@ pub enum Act {
     Hang,
     /// Takes the payment, but the call fails: it stays credit for the same request.
     Fail(u16),
-    /// Answers with this, looking at nothing. `BASE` stands for the base headers of a 402.
+    /// Answers with this, looking at nothing.
     Say(u16, Vec<(&'static str, String)>),
+    /// Sells as usual; what was bought is a redirect.
+    SellRedirect(u16, String),
 }
 
 #[derive(Default)]
@@ -48,8 +50,9 @@ struct Books {
     signature: Option<String>,
     /// Paths of failed calls, which the last voucher may buy again.
     failed: Option<String>,
-    receipts: HashMap<String, u128>,
+    receipts: HashSet<String>,
     seen: Vec<HeaderMap>,
+    lines: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -127,6 +130,11 @@ impl Shop {
         self.books().seen.clone()
     }
 
+    /// Method, address and body of each request.
+    pub fn lines(&self) -> Vec<String> {
+        self.books().lines.clone()
+    }
+
     /// The vouchers that came, by their balances.
     pub fn vouchers(&self) -> Vec<u128> {
         let balance = |headers: &HeaderMap| text(headers, "rdn-balance")?.parse().ok();
@@ -154,6 +162,8 @@ impl Shop {
         let act = {
             let mut books = self.books();
             books.seen.push(head.headers.clone());
+            let sent = String::from_utf8_lossy(&body);
+            books.lines.push(format!("{} {} {sent}", head.method, head.uri).trim_end().to_owned());
             books.acts.pop_front().unwrap_or(Act::Honest)
         };
         match act {
@@ -163,7 +173,7 @@ impl Shop {
                 return hang_up();
             }
             Act::Say(status, headers) => return Ok(answer(status, &headers, "")),
-            Act::Honest | Act::TakeAndHangUp | Act::Fail(_) => {}
+            Act::Honest | Act::TakeAndHangUp | Act::Fail(_) | Act::SellRedirect(..) => {}
         }
         if head.method == Method::DELETE {
             return Ok(self.close(head.uri.path(), &body));
@@ -171,11 +181,16 @@ impl Shop {
         if head.uri.path() == "/free" {
             return Ok(answer(200, &[], "free"));
         }
-        let Ok(sold) = self.sell(&head.headers, head.uri.path(), &act).await;
+        let Ok(mut sold) = self.sell(&head.headers, head.uri.path(), &act).await;
         match act {
-            Act::TakeAndHangUp => hang_up(),
-            _ => Ok(sold),
+            Act::TakeAndHangUp => return hang_up(),
+            Act::SellRedirect(status, location) if sold.status() == StatusCode::OK => {
+                *sold.status_mut() = StatusCode::from_u16(status).expect("a status");
+                sold.headers_mut().insert("location", location.parse().expect("a header value"));
+            }
+            _ => {}
         }
+        Ok(sold)
     }
 
     /// The order of checks of the original.
@@ -203,8 +218,7 @@ impl Shop {
             state.extend_from_slice(more);
             state
         };
-        if let Some(receipt) = text(headers, "idempotency-key").and_then(|key| books.receipts.get(&key).copied()) {
-            assert_eq!(receipt, balance, "the same request came with another voucher");
+        if text(headers, "idempotency-key").is_some_and(|key| books.receipts.contains(&key)) {
             return Ok(answer(200, &state(&books, &[]), "bought before"));
         }
         let again = balance == books.held && books.failed.as_deref() == Some(path);
@@ -233,7 +247,7 @@ impl Shop {
         books.failed = books.failed.take().filter(|failed| failed != path);
         books.spent += books.price;
         if let Some(key) = text(headers, "idempotency-key") {
-            books.receipts.insert(key, balance);
+            books.receipts.insert(key);
         }
         Ok(answer(200, &state(&books, &[]), "bought"))
     }

@@ -1,27 +1,19 @@
-//! The original µRaiden client (microraiden 0.2.6 of 2018, as published) pays our fronts: one alone, and two behind
-//! HAProxy. The scenarios are `raiden-client/scenarios.py`; what the client saw is judged here, beside what the chain and
-//! the ledger say.
+//! microraiden 0.2.6 from PyPI pays one front alone, and two behind HAProxy. The scenarios are
+//! `raiden-client/scenarios.py`; what the client saw is judged here, beside what the chain and the ledger say.
 
 use std::path::Path;
-use std::time::Duration;
 
-use alloy_primitives::{Address, U256, hex, keccak256};
-use anyhow::{Context, Result, ensure};
-use channel::{Channel, Epoch, Key, Status};
-use contracts::token;
-use ledger::{ChannelFilter, Ledger, Settings};
+use alloy_primitives::{Address, hex};
+use anyhow::{Context, Result};
+use channel::{Channel, Epoch, Status};
 use serde_json::{Value, json};
-use testkit::cluster::{Cluster, DEPLOYER, Options};
-use testkit::{python, wait};
-use tokio::sync::Mutex;
+use testkit::cluster::Cluster;
+use testkit::original;
+
+use crate::world::{self, CLOSES, PATIENCE, account, balances, cluster};
 
 const PATH: &str = "/file.txt";
 const PRICE: u64 = 10;
-const TOKENS: u64 = 1_000_000;
-/// How long a scenario may take.
-const PATIENCE: Duration = Duration::from_secs(240);
-/// Closes move the payee's balance; one at a time, so that each is seen to the unit.
-static CLOSES: Mutex<()> = Mutex::const_new(());
 
 /// What came of a scenario.
 struct Run {
@@ -32,11 +24,6 @@ struct Run {
     /// What payer and payee had before, less what they have now, and the other way round.
     paid: i128,
     received: i128,
-}
-
-/// Deposits need some blocks, so that the client meets the answers that tell it to wait.
-async fn cluster() -> Result<&'static Cluster> {
-    Cluster::shared(Options { confirmations: 6, ..Options::default() }).await
 }
 
 /// Runs a scenario at one front, and through the load balancer; each with a payer of its own.
@@ -58,9 +45,7 @@ async fn everywhere_in_turn(name: &str) -> Result<[Run; 2]> {
 }
 
 async fn run(cluster: &'static Cluster, name: &str, place: &str, endpoint: String) -> Result<Run> {
-    let secret = keccak256(format!("{name} at {place}"));
-    let payer = Key::from_bytes(&secret.0).context("a hash is a key, but for a miracle")?.address();
-    fund(cluster, payer).await?;
+    let (secret, payer) = account(cluster, &format!("{name} at {place}")).await?;
     let config = json!({
         "rpc": cluster.chain.url(),
         "contract": cluster.contracts.channels,
@@ -70,45 +55,18 @@ async fn run(cluster: &'static Cluster, name: &str, place: &str, endpoint: Strin
         "requests": 20,
     });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("raiden-client/scenarios.py");
-    let balances = async || {
-        let of = async |who| anyhow::Ok(i128::try_from(cluster.contracts.balance(&cluster.chain, who).await?)?);
-        anyhow::Ok((of(payer).await?, of(cluster.contracts.payee).await?))
-    };
-    let before = balances().await?;
-    let printed = python::run(&script, &[name, &config.to_string()], PATIENCE).await?;
+    let before = balances(cluster, payer).await?;
+    let printed = original::run(original::python()?.arg(script).args([name, &config.to_string()]), PATIENCE).await?;
     let said: Value = serde_json::from_str(&printed).with_context(|| format!("{name} printed {printed}"))?;
-    let after = balances().await?;
+    let after = balances(cluster, payer).await?;
     println!("{name} at {place}: {said}");
     Ok(Run { cluster, payer, said, paid: before.0 - after.0, received: after.1 - before.1 })
-}
-
-/// Gives an account gas and tokens.
-async fn fund(cluster: &Cluster, account: Address) -> Result<()> {
-    let chain = &cluster.chain;
-    chain.rpc("anvil_setBalance", json!([account, U256::from(10).pow(U256::from(18))])).await?;
-    let (from, data) = (cluster.contracts.accounts[DEPLOYER], token::transfer(account, U256::from(TOKENS)));
-    let transfer = json!([{"from": from, "to": cluster.contracts.token, "data": data, "gas": "0x186a0"}]);
-    chain.rpc("eth_sendTransaction", transfer).await?;
-    wait::until("the tokens to arrive", PATIENCE, async || {
-        ensure!(!cluster.contracts.balance(chain, account).await?.is_zero(), "they have not");
-        Ok(())
-    })
-    .await
 }
 
 impl Run {
     /// The payer's only channel, as the ledger has it once it is so.
     async fn ledger(&self, is_so: impl Fn(&Channel) -> bool) -> Result<(Channel, Epoch)> {
-        let settings = Settings { single_node: true, ..Settings::new(&self.cluster.database) };
-        let ledger = Ledger::connect(&settings).await?;
-        let filter = ChannelFilter { payer: Some(self.payer), ended: true, ..ChannelFilter::default() };
-        wait::until("the ledger", PATIENCE, async || {
-            let found = ledger.channels(&filter).await?;
-            let [(channel, epoch)] = &found[..] else { anyhow::bail!("{} channels", found.len()) };
-            ensure!(is_so(channel), "it has {:?}", channel.facts);
-            Ok((channel.clone(), epoch.clone()))
-        })
-        .await
+        world::ledger(self.cluster, self.payer, is_so).await
     }
 }
 
@@ -221,6 +179,49 @@ async fn it_goes_on_after_losing_its_state() -> Result<()> {
         assert_eq!(run.said["channel"]["balance"], 50);
         let (_, epoch) = run.ledger(|_| true).await?;
         assert_eq!(epoch.spent.units(), 50);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_returns_any_other_status_as_it_is() -> Result<()> {
+    for run in everywhere("other_status").await? {
+        for (name, exchanges) in [("first", None), ("next", Some(2))] {
+            let payment = &run.said[name];
+            assert_eq!((&payment["status"], &payment["body"]), (&json!(418), &json!("short and stout\n")), "{payment}");
+            let statuses = statuses(payment);
+            assert_eq!(statuses.last(), Some(&418), "{payment}");
+            assert!(exchanges.is_none_or(|exchanges| statuses.len() == exchanges), "{payment}");
+        }
+        let (_, epoch) = run.ledger(|_| true).await?;
+        assert_eq!(epoch.authorised.units(), 2, "a teapot is worth its price");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_sends_the_body_with_every_attempt() -> Result<()> {
+    for run in everywhere("post").await? {
+        let payments = run.said["payments"].as_array().context("payments")?;
+        for (payment, body) in payments.iter().zip(["first body", "second body"]) {
+            assert_eq!((&payment["status"], &payment["body"]), (&json!(200), &json!(body)), "{payment}");
+        }
+        assert_eq!(statuses(&payments[1]), [402, 200]);
+        assert_eq!(run.said["channel"]["balance"], 2);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_gives_up_on_another_contract() -> Result<()> {
+    // The client asks it for its token when it starts, so it has to be one.
+    let (chain, contracts) = (&cluster().await?.chain, &cluster().await?.contracts);
+    let code = chain.rpc("eth_getCode", json!([contracts.channels, "latest"])).await?;
+    chain.rpc("anvil_setCode", json!([Address::repeat_byte(0x11), code])).await?;
+    for run in everywhere("other_contract").await? {
+        assert_eq!((&run.said["payment"]["status"], &run.said["has_channel"]), (&json!(402), &json!(false)));
+        assert_eq!(statuses(&run.said["payment"]), [402]);
+        assert_eq!(run.paid, 0);
     }
     Ok(())
 }

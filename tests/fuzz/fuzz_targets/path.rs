@@ -1,0 +1,7 @@
+//! See [`fuzz::path`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    fuzz::path::read(input);
+});

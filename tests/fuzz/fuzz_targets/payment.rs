@@ -1,0 +1,7 @@
+//! See [`fuzz::payment`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    fuzz::payment::read(input);
+});
