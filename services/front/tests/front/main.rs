@@ -27,5 +27,6 @@ mod quota;
 mod refusals;
 mod reload;
 mod rest;
+mod sales;
 mod tls;
 mod world;

@@ -12,7 +12,7 @@ use channel::{
 use super::debts::Debts;
 use super::entry::{Agree, Ending, Entry, Publish, Sale, Settle};
 use super::holds::Holds;
-use super::takings::Takings;
+use super::takings::{Taking, Takings};
 use crate::payments::{Order, Receipt, Refused, When};
 use crate::{LedgerError, rows};
 
@@ -23,7 +23,6 @@ pub(super) struct Books {
     fresh: HashSet<String>,
     holds: Holds,
     debts: Debts,
-    takings: Takings,
 }
 
 /// A channel and its epochs.
@@ -32,6 +31,7 @@ struct Account {
     epochs: BTreeMap<u64, Epoch>,
     touched: BTreeSet<u64>,
     agreed_now: bool,
+    takings: Takings,
 }
 
 /// What is to be written.
@@ -43,7 +43,7 @@ pub(super) struct Changes<'a> {
     pub(super) old_holds: Vec<(&'a Hold, SystemTime)>,
     pub(super) agreed: Vec<(ChannelId, Amount)>,
     /// What was charged; where anything was, epochs changed too.
-    pub(super) takings: Option<&'a Takings>,
+    pub(super) takings: Vec<(ChannelId, &'a Taking)>,
 }
 
 impl Changes<'_> {
@@ -62,6 +62,7 @@ impl Books {
                 epochs: BTreeMap::new(),
                 touched: BTreeSet::new(),
                 agreed_now: false,
+                takings: Takings::default(),
             });
             account.epochs.insert(epoch.number, epoch);
         }
@@ -99,7 +100,7 @@ impl Books {
             let refusal = if fresh { channel::Refusal::Unknown } else { channel::Refusal::Stale };
             return Err(Refused { refusal, view: None });
         };
-        let Account { channel, epochs, touched, .. } = account;
+        let Account { channel, epochs, touched, takings, .. } = account;
         let Some((number, epoch)) = epochs.iter_mut().next_back() else {
             return Err(Refused { refusal: channel::Refusal::Unknown, view: None });
         };
@@ -125,7 +126,7 @@ impl Books {
         if let channel::Sold::New { hold, retries } = &sold {
             touched.insert(*number);
             self.debts.moved(channel, owed, epoch);
-            self.takings.note(&order.route, hold.channel, hold.captured);
+            takings.note(&order.route, hold.captured);
             if let Some(line) = retries.and_then(|id| self.holds.get_mut(id)) {
                 line.hold.state = HoldState::Retried;
                 line.touched = true;
@@ -156,7 +157,7 @@ impl Books {
         if line.hold.state != before {
             line.touched = true;
             account.touched.insert(line.hold.epoch);
-            self.takings.note(&line.route, line.hold.channel, captured.taken);
+            account.takings.note(&line.route, captured.taken);
         }
         Ok(captured)
     }
@@ -182,10 +183,10 @@ impl Books {
 
     /// Everything that is no longer as it was read.
     pub(super) fn changes(&self) -> Changes<'_> {
-        let takings = Some(&self.takings).filter(|takings| takings.len() > 0);
-        let mut changes = Changes { takings, ..Changes::default() };
+        let mut changes = Changes::default();
         for (id, account) in &self.accounts {
             changes.epochs.extend(account.touched.iter().map(|number| (*id, &account.epochs[number])));
+            changes.takings.extend(account.takings.iter().map(|taking| (*id, taking)));
             if let (true, Some(amount)) = (account.agreed_now, account.channel.agreed_close) {
                 changes.agreed.push((*id, amount));
             }

@@ -82,16 +82,13 @@ async fn write_agreed(connection: &Connection, changes: &Changes<'_>) -> Result<
 }
 
 async fn log_sales(connection: &Connection, changes: &Changes<'_>) -> Result<u64, Error> {
-    let Some(takings) = changes.takings else { return Ok(0) };
-    let (mut routes, mut channels) = (Vec::with_capacity(takings.len()), Vec::with_capacity(takings.len()));
-    let (mut amounts, mut calls) = (Vec::with_capacity(takings.len()), Vec::with_capacity(takings.len()));
-    for (route, channel, amount, count) in takings.iter() {
-        routes.push(route);
-        channels.push(channel.0.as_slice());
-        amounts.push(Numeric(amount));
-        calls.push(count);
-    }
-    connection.execute(&connection.statements.log_sales, &[&routes, &channels, &amounts, &calls]).await
+    let takings = &changes.takings;
+    let routes: Vec<&str> = takings.iter().map(|(_, taking)| &*taking.route).collect();
+    let channels: Vec<&[u8]> = takings.iter().map(|(id, _)| id.0.as_slice()).collect();
+    let amounts: Vec<Numeric> = takings.iter().map(|(_, taking)| Numeric(taking.amount)).collect();
+    let calls: Vec<i32> = takings.iter().map(|(_, taking)| taking.calls).collect();
+    let params: &Params<'_> = &[&routes, &channels, &amounts, &calls];
+    change(connection, &connection.statements.log_sales, takings.len(), params).await
 }
 
 /// Runs a statement unless there is nothing to change.
