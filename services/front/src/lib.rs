@@ -2,7 +2,7 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | `paywall`, `sale` | a paid request, from head to receipt; what was sold, handed over |
+//! | `paywall`, `counter`, `sale` | a paid request, from head to receipt: where it goes, what it pays, what it gets |
 //! | `shop`, `router`, `route`, `price`, `till` | what is for sale, at what price, and where it is paid |
 //! | `page` | what a browser gets that has to pay first |
 //! | `purchase` | what makes two requests the same |
@@ -40,6 +40,7 @@ mod budget;
 mod clear;
 mod connection;
 mod cors;
+mod counter;
 mod desk;
 mod fault;
 mod forwarded;
