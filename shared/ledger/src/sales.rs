@@ -57,8 +57,8 @@ pub const SALES_MAX: usize = 100_000;
 
 /// Sales that one statement folds at most, so that it takes no more than a moment: a row holds a batch of them.
 const FOLD_MAX: usize = 262_144;
-/// Statements of one [`Ledger::fold_sales`].
-const FOLD_STEPS: usize = 16;
+/// Statements of one [`Ledger::fold_sales`]: more in all than fronts write between two calls.
+const FOLD_STEPS: usize = 64;
 
 impl Ledger {
     /// What was sold, exactly, up to the last commit; ordered by day, deployment, route and payer.
