@@ -37,7 +37,8 @@ pub(super) fn solc() -> Result<()> {
 }
 
 /// The original client for JavaScript that `tests/raiden-client/package-lock.json` pins, at
-/// `tools/raiden-client-js/node_modules`.
+/// `tools/raiden-client-js/node_modules`. Two of its packages ask for others from git; their entries in the lock file ask
+/// for the versions that the overrides give instead, because npm before version 10 cannot override what is from git.
 pub(super) fn raiden_client() -> Result<()> {
     pinned("the original client for JavaScript", &paths::root().join("tests/raiden-client"), "raiden-client-js")
 }
