@@ -7,6 +7,11 @@
 # toolchain is this machine's, bind-mounted read-only. CA_BUNDLE, when set, replaces the certificates (for a network that
 # brings its own).
 set -euo pipefail
+# What is mounted below is mounted for this script alone and gone with it, however it ends: whoever removes FOLDER later
+# removes nothing of this machine.
+if [ -z "${CLEAN_ROOT_NAMESPACE:-}" ]; then
+  exec env CLEAN_ROOT_NAMESPACE=1 unshare --mount --propagation private "$0" "$@"
+fi
 root=$(realpath -m "${1:?usage: tests/clean-root.sh FOLDER [COMMAND…]}")
 shift
 repository=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
@@ -20,12 +25,9 @@ rm -rf "$root/root/sluice"
 git clone -q "$repository" "$root/root/sluice"
 mkdir -p "$root/opt/rust"
 
-mounted=()
-bind() { mount --bind "$1" "$root$2" && mounted+=("$root$2"); }
-trap 'for m in "${mounted[@]}"; do umount -l "$m"; done' EXIT
-bind /proc /proc
-bind /dev /dev
-bind "$toolchain" /opt/rust
+mount --bind /proc "$root/proc"
+mount --bind /dev "$root/dev"
+mount --bind "$toolchain" "$root/opt/rust"
 mount -o remount,ro,bind "$root/opt/rust"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 
