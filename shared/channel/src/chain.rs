@@ -1,9 +1,10 @@
 use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
 
 use crate::{Amount, ChannelId, Epoch};
 
 /// A block, by number and hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockRef {
     /// Its height.
     pub number: u64,
@@ -12,7 +13,8 @@ pub struct BlockRef {
 }
 
 /// Until when something must have happened on chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deadline {
     /// The last block in which it counts.
     Block(u64),
@@ -21,7 +23,8 @@ pub enum Deadline {
 }
 
 /// Where a channel is in its life on chain.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The canonical chain shows no opening (any more).
     #[default]
@@ -40,7 +43,7 @@ pub enum Status {
 }
 
 /// Something a contract said about a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Whom it is about.
     pub channel: ChannelId,
@@ -55,7 +58,8 @@ pub struct Event {
 }
 
 /// What an [`Event`] says, in the words of the core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// The channel was opened with this deposit.
     Opened {
@@ -87,7 +91,7 @@ pub enum EventKind {
 }
 
 /// What the chain says about a channel: a fold over its events, never edited by hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// True once the opening is deep enough.
     pub confirmed: bool,
@@ -137,10 +141,12 @@ impl Facts {
 }
 
 /// Brings the counters up to a claim we have no voucher for: a ledger restored from an old backup, or a claim made
-/// elsewhere. What was claimed above what was authorised counts as authorised and spent. Returns that difference.
+/// elsewhere. What was claimed above what was authorised counts as authorised and spent. Returns that difference. What was
+/// claimed stands in calldata, so it counts as published.
 pub fn absorb_claims(facts: &Facts, epoch: &mut Epoch) -> Amount {
     let missed = facts.claimed.saturating_sub(epoch.authorised);
     epoch.authorised = epoch.authorised.saturating_add(missed);
     epoch.spent = epoch.spent.saturating_add(missed);
+    epoch.published = epoch.published.max(facts.claimed);
     missed
 }

@@ -12,10 +12,10 @@ pub enum CloseRefusal {
         /// What was signed.
         agreed: Amount,
     },
-    /// Less than what was sold, or more than what was authorised.
+    /// Less than what was sold or claimed, or more than what was authorised.
     #[error("the final amount must be between {least} and {most}")]
     Amount {
-        /// Spent, and reserved by calls in flight.
+        /// Spent, and reserved by calls in flight; or claimed, or about to be.
         least: Amount,
         /// Authorised.
         most: Amount,
@@ -25,6 +25,7 @@ pub enum CloseRefusal {
 /// Agrees to close at `amount`; from then on nothing is sold, and the same amount is agreed to again for ever.
 ///
 /// Any amount from what was sold up to what was authorised will do: below, we would lose; above, the payer never signed.
+/// Nor does the contract close below what was claimed, which may be as much as was ever published.
 ///
 /// # Errors
 /// [`CloseRefusal`], with the numbers that would have passed.
@@ -38,7 +39,8 @@ pub fn agree_close(channel: &mut Channel, epoch: &Epoch, amount: Amount) -> Resu
         Some(agreed) => return Err(CloseRefusal::AgreedOtherwise { agreed }),
         None => {}
     }
-    let (least, most) = (epoch.spent.saturating_add(epoch.held), epoch.authorised);
+    let on_chain = epoch.published.max(channel.facts.claimed);
+    let (least, most) = (epoch.spent.saturating_add(epoch.held).max(on_chain), epoch.authorised);
     if amount < least || amount > most {
         return Err(CloseRefusal::Amount { least, most });
     }

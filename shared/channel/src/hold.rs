@@ -69,6 +69,9 @@ pub struct Sale<'a> {
     /// The [exposure](Channel::exposure) of the payer's other channels of this deployment. Only terms that limit it
     /// look at it.
     pub elsewhere: Amount,
+    /// The exposure of all channels of the deployment before this sale, as far as it is known. Only terms that limit it look
+    /// at it.
+    pub in_all: Amount,
 }
 
 /// What a sale led to.
@@ -120,6 +123,12 @@ pub fn hold(channel: &Channel, epoch: &mut Epoch, sale: &Sale<'_>, terms: &Terms
     }
     let held = epoch.held.saturating_add(sale.price);
     within_limits(channel, authorised, held, sale, terms)?;
+    let more = authorised.saturating_sub(epoch.authorised);
+    let wanted = sale.in_all.saturating_add(more);
+    // What is bought from credit adds nothing.
+    if terms.limits_total() && !more.is_zero() && wanted > terms.max_total_exposure {
+        return Err(Refusal::TotalExposure { wanted, limit: terms.max_total_exposure });
+    }
 
     if authorised > epoch.authorised {
         epoch.authorised = authorised;

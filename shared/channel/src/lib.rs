@@ -13,6 +13,8 @@ mod closure;
 mod freshness;
 mod hold;
 mod plan;
+mod policy;
+mod refill;
 mod refusal;
 mod signature;
 mod state;
@@ -24,11 +26,13 @@ pub use amount::{Amount, AmountError};
 pub use chain::{BlockRef, Deadline, Event, EventKind, Facts, Status, absorb_claims, facts};
 pub use close::{CloseRefusal, agree_close};
 pub use closure::{Closure, closure};
-pub use freshness::{Freshness, safe_until};
+pub use freshness::{Freshness, Horizon, Means, Mode, NotClear, Outlook, all_clear, safe_until};
 pub use hold::{
     Capture, Hold, HoldId, HoldState, Request, RequestHash, Sale, Sold, capture, charge, hold, must_be_open, release,
 };
-pub use plan::{Action, plan};
+pub use plan::{Action, Reason, challenge, plan};
+pub use policy::{Coin, Moment, Policy};
+pub use refill::{Balance, Portion, Refill, RefillPolicy, Today, refill};
 pub use refusal::Refusal;
 pub use signature::{BadSignature, Key, Signature};
 pub use state::{Channel, ChannelId, Epoch, View};

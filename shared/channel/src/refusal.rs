@@ -78,6 +78,14 @@ pub enum Refusal {
         /// The terms'.
         limit: Amount,
     },
+    /// Too much is owed and unclaimed on all channels together.
+    #[error("all channels would owe {wanted}, the limit is {limit}")]
+    TotalExposure {
+        /// After this sale.
+        wanted: Amount,
+        /// The terms'.
+        limit: Amount,
+    },
     /// Too much is reserved by calls in flight.
     #[error("calls in flight would reserve {wanted}, the limit is {limit}")]
     Held {

@@ -73,6 +73,11 @@ impl Epoch {
         self.authorised.saturating_sub(self.spent).saturating_sub(self.held)
     }
 
+    /// Whether no call is in flight, and no failed one could be repeated from credit.
+    pub fn is_quiet(&self) -> bool {
+        self.held.is_zero() && self.credit().is_zero()
+    }
+
     /// The one invariant of the ledger: `spent + held ≤ authorised`.
     pub fn is_sound(&self) -> bool {
         self.spent.checked_add(self.held).is_some_and(|used| used <= self.authorised)

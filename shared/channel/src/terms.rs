@@ -28,6 +28,8 @@ pub struct Terms {
     pub max_exposure: Amount,
     /// The same, over all channels of one payer in the deployment. [`Amount::MAX`]: whatever one channel may.
     pub max_payer_exposure: Amount,
+    /// The same, over all channels of the deployment, give or take what several fronts sell at once.
+    pub max_total_exposure: Amount,
     /// The most that calls in flight may reserve on one channel.
     pub max_held: Amount,
 }
@@ -40,6 +42,7 @@ impl Default for Terms {
             min_deposit: Amount::ZERO,
             max_exposure: Amount::MAX,
             max_payer_exposure: Amount::MAX,
+            max_total_exposure: Amount::MAX,
             max_held: Amount::MAX,
         }
     }
@@ -49,5 +52,10 @@ impl Terms {
     /// Whether a sale must know what the payer owes on its other channels: [`crate::Sale::elsewhere`].
     pub fn limits_payers(&self) -> bool {
         self.max_payer_exposure < Amount::MAX
+    }
+
+    /// Whether a sale must know what is owed on all channels of the deployment: [`crate::Sale::in_all`].
+    pub fn limits_total(&self) -> bool {
+        self.max_total_exposure < Amount::MAX
     }
 }

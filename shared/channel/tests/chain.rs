@@ -4,8 +4,8 @@ mod common;
 
 use alloy_primitives::B256;
 use channel::{
-    Action, Amount, BlockRef, Closure, Deadline, Event, EventKind, Facts, Freshness, Status, absorb_claims, closure,
-    facts, plan, safe_until,
+    Action, Amount, BlockRef, CloseRefusal, Closure, Deadline, Event, EventKind, Facts, Freshness, Status,
+    absorb_claims, agree_close, challenge, closure, facts, safe_until,
 };
 use common::*;
 
@@ -62,6 +62,7 @@ fn a_claim_without_a_voucher_raises_what_is_authorised_and_spent() {
     let facts = Facts { claimed: amount(50), ..Facts::default() };
     assert_eq!(absorb_claims(&facts, &mut epoch), amount(20));
     assert_eq!((epoch.authorised, epoch.spent, epoch.credit()), (amount(50), amount(40), amount(5)));
+    assert_eq!(epoch.published, amount(50), "it stands in calldata");
     assert_eq!(absorb_claims(&facts, &mut epoch), Amount::ZERO);
 }
 
@@ -69,20 +70,35 @@ fn a_claim_without_a_voucher_raises_what_is_authorised_and_spent() {
 fn a_close_below_our_voucher_is_challenged_and_an_honest_one_is_not() {
     let (mut channel, mut epoch) = (open_channel(100), epoch(30, 30, 0));
     epoch.voucher = Some((amount(30), voucher(30).signature));
-    assert_eq!(plan(&channel, &epoch), None);
+    assert_eq!(challenge(&channel, &epoch), None);
     for (requested, challenged) in [(0, true), (29, true), (30, false), (31, false)] {
         channel.facts.status = Status::Closing { requested: amount(requested), deadline: Deadline::Block(9) };
         let expected = challenged.then_some(Action::Challenge { amount: amount(30), signature: voucher(30).signature });
-        assert_eq!(plan(&channel, &epoch), expected, "requested {requested}");
+        assert_eq!(challenge(&channel, &epoch), expected, "requested {requested}");
     }
     channel.agreed_close = Some(amount(20));
     for (requested, challenged) in [(19, true), (20, false)] {
         channel.facts.status = Status::Closing { requested: amount(requested), deadline: Deadline::Block(9) };
-        assert_eq!(plan(&channel, &epoch).is_some(), challenged, "agreed to 20, requested {requested}");
+        assert_eq!(challenge(&channel, &epoch).is_some(), challenged, "agreed to 20, requested {requested}");
     }
+    (channel.agreed_close, channel.facts.claimed) = (None, amount(31));
+    channel.facts.status = Status::Closing { requested: Amount::ZERO, deadline: Deadline::Block(9) };
+    assert_eq!(challenge(&channel, &epoch), None, "the contract pays nothing below what was claimed");
+    channel.facts.claimed = Amount::ZERO;
     epoch.voucher = None;
     channel.facts.status = Status::Closing { requested: Amount::ZERO, deadline: Deadline::Block(9) };
-    assert_eq!(plan(&channel, &epoch), None);
+    assert_eq!(challenge(&channel, &epoch), None);
+}
+
+#[test]
+fn no_close_is_agreed_to_below_what_was_claimed_or_may_be_on_its_way() {
+    let (mut channel, mut epoch) = (open_channel(100), epoch(30, 10, 0));
+    channel.facts.claimed = amount(15);
+    let refused = |least| Err(CloseRefusal::Amount { least: amount(least), most: amount(30) });
+    assert_eq!(agree_close(&mut channel, &epoch, amount(14)), refused(15));
+    epoch.published = amount(20);
+    assert_eq!(agree_close(&mut channel, &epoch, amount(19)), refused(20));
+    assert_eq!(agree_close(&mut channel, &epoch, amount(20)), Ok(()));
 }
 
 #[test]

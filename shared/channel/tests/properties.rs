@@ -119,7 +119,15 @@ impl World {
         });
         let id = hold_id(u128::try_from(self.holds.len()).expect("few"));
         let price = amount(price.into());
-        let sale = Sale { id, voucher: &voucher, price, request: &request, prior, elsewhere: Amount::ZERO };
+        let sale = Sale {
+            id,
+            voucher: &voucher,
+            price,
+            request: &request,
+            prior,
+            elsewhere: Amount::ZERO,
+            in_all: Amount::ZERO,
+        };
         let before = self.epoch.clone();
         match hold(&self.channel, &mut self.epoch, &sale, &self.terms) {
             Err(refusal) => {

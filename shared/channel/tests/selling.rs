@@ -14,6 +14,7 @@ const EXACT: Terms = Terms {
     min_deposit: Amount::ZERO,
     max_exposure: Amount::MAX,
     max_payer_exposure: Amount::MAX,
+    max_total_exposure: Amount::MAX,
     max_held: Amount::MAX,
 };
 const CREDIT: Terms = Terms { step: Step::Any, ..EXACT };
@@ -179,6 +180,23 @@ fn a_payer_owes_no_more_than_its_limit_over_all_its_channels() {
     assert_eq!(channel.exposure(&epoch), amount(15));
     channel.facts.status = Status::Closed;
     assert_eq!(channel.exposure(&epoch), amount(0), "there is nothing more to claim");
+}
+
+#[test]
+fn all_channels_together_owe_no_more_than_the_limit_but_credit_is_spent_all_the_same() {
+    let (channel, mut epoch, request) = (open_channel(100), epoch(20, 10, 0), request(1));
+    let (more, seen) = (voucher(30), voucher(20));
+    let terms = Terms { max_total_exposure: amount(1_000), ..CREDIT };
+    let asked = |v, in_all| Sale { in_all: amount(in_all), ..sale(v, 5, &request) };
+    let refusal = hold(&channel, &mut epoch, &asked(&more, 991), &terms).unwrap_err();
+    assert_eq!(refusal, Refusal::TotalExposure { wanted: amount(1_001), limit: amount(1_000) });
+    assert!(
+        hold(&channel, &mut epoch.clone(), &asked(&more, u128::MAX), &terms).is_err(),
+        "nobody knows how much it is"
+    );
+    sold(hold(&channel, &mut epoch, &asked(&seen, 2_000), &terms));
+    sold(hold(&channel, &mut epoch.clone(), &asked(&more, u128::MAX), &CREDIT));
+    sold(hold(&channel, &mut epoch, &asked(&more, 990), &terms));
 }
 
 #[test]

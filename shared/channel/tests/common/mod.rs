@@ -66,7 +66,15 @@ pub fn hold_id(n: u128) -> HoldId {
 }
 
 pub fn sale<'a>(voucher: &'a VerifiedVoucher, price: u128, request: &'a Request) -> Sale<'a> {
-    Sale { id: hold_id(1), voucher, price: amount(price), request, prior: None, elsewhere: Amount::ZERO }
+    Sale {
+        id: hold_id(1),
+        voucher,
+        price: amount(price),
+        request,
+        prior: None,
+        elsewhere: Amount::ZERO,
+        in_all: Amount::ZERO,
+    }
 }
 
 pub fn epoch(authorised: u128, spent: u128, held: u128) -> Epoch {
