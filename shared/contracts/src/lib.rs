@@ -156,6 +156,16 @@ pub trait Contract: Send + Sync {
     /// What the payee signs to agree to close at `amount`.
     fn closing_digest(&self, deployment: &Deployment, opening: &Opening, amount: Amount) -> B256;
 
+    /// The calldata by which the payee takes what `voucher` says, less what it took before; the channel stays open. µRaiden
+    /// pays exactly the voucher, and refuses once a close was requested.
+    ///
+    /// # Errors
+    /// [`ContractError::Params`] when `opening` names no channel of this contract.
+    fn claim(&self, opening: &Opening, amount: Amount, voucher: &Signature) -> Result<Bytes, ContractError>;
+
+    /// The amount in calldata of [`Contract::claim`]; `None` when it is other calldata.
+    fn claimed_by(&self, data: &[u8]) -> Option<Amount>;
+
     /// The calldata that closes a channel at `amount` with both signatures. It is also how a payee answers a payer who
     /// asked to close for less.
     ///

@@ -179,6 +179,20 @@ impl Contract for Raiden {
         closing(deployment.contract, opening.payer, &opening.params, wide(amount))
     }
 
+    fn claim(&self, opening: &Opening, amount: Amount, voucher: &Signature) -> Result<Bytes, ContractError> {
+        let call = abi::withdrawCall {
+            _open_block_number: open_block(&opening.params)?,
+            _balance: wide(amount),
+            _balance_msg_sig: Bytes::copy_from_slice(voucher.as_bytes()),
+        };
+        Ok(call.abi_encode().into())
+    }
+
+    fn claimed_by(&self, data: &[u8]) -> Option<Amount> {
+        let call = abi::withdrawCall::abi_decode_validate(data).ok()?;
+        Amount::try_from(U256::from(call._balance)).ok()
+    }
+
     fn cooperative_close(
         &self,
         deployment: &Deployment,

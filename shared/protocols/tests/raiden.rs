@@ -329,6 +329,7 @@ fn there_is_never_more_than_one_failure_and_always_the_base() {
         Refusal::SmallDeposit { deposit: amount, pending: amount, least: amount },
         Refusal::Exposure { wanted: amount, limit: amount },
         Refusal::PayerExposure { wanted: amount, limit: amount },
+        Refusal::TotalExposure { wanted: amount, limit: amount },
         Refusal::Held { wanted: amount, limit: amount },
         Refusal::Busy,
         Refusal::RequestReused,

@@ -56,6 +56,26 @@ fn a_cooperative_close_carries_both_signatures_and_the_widest_amount() {
 }
 
 #[test]
+fn a_claim_carries_the_voucher_and_says_for_how_much_it_is() {
+    let voucher = Key::from_bytes(&[7; 32]).unwrap().sign(B256::repeat_byte(1));
+    for amount in [Amount::new(1), Amount::MAX] {
+        let data = Raiden.claim(&raiden::opening(PAYER, 37), amount, &voucher).unwrap();
+        assert_eq!(data[..4], hex!("a6b7fa36"));
+        let call = abi::withdrawCall::abi_decode_validate(&data).unwrap();
+        assert_eq!((call._open_block_number, call._balance), (37, U192::from(amount.units())));
+        assert_eq!(call._balance_msg_sig.as_ref(), voucher.as_bytes());
+        assert_eq!(Raiden.claimed_by(&data), Some(amount));
+        assert_eq!(Raiden.claimed_by(&data[..100]), None);
+    }
+    let (base, opening) = (deployment(), raiden::opening(PAYER, 37));
+    let other = Raiden.cooperative_close(&base, &opening, Amount::new(1), &voucher, &voucher).unwrap();
+    assert_eq!(Raiden.claimed_by(&other), None);
+    assert_eq!(Raiden.claimed_by(&[]), None);
+    let too_much = abi::withdrawCall { _open_block_number: 1, _balance: U192::MAX, _balance_msg_sig: Bytes::new() };
+    assert_eq!(Raiden.claimed_by(&too_much.abi_encode()), None);
+}
+
+#[test]
 fn nothing_is_encoded_for_params_that_name_no_channel() {
     let (base, amount) = (deployment(), Amount::new(1));
     let bad = Opening { payer: PAYER, params: Bytes::from_static(&[0; 5]) };
@@ -67,6 +87,7 @@ fn nothing_is_encoded_for_params_that_name_no_channel() {
         raiden::settle(&bad, PAYEE),
         raiden::channel_info(&bad, PAYEE),
         Raiden.cooperative_close(&base, &bad, amount, &signature, &signature),
+        Raiden.claim(&bad, amount, &signature),
     ];
     for answer in answers {
         assert!(matches!(answer, Err(ContractError::Params { expected: 4, got: 5 })), "{answer:?}");

@@ -47,7 +47,11 @@ fn failure(refused: &Refused<'_>) -> Option<HeaderName> {
         // The last proof again: the plain 402 makes the client pay.
         Refusal::Unpaid { .. } | Refusal::Replayed | Refusal::Published => None,
         // The front's own to answer, never with a 402.
-        Refusal::Held { .. } | Refusal::Busy | Refusal::RequestReused | Refusal::Stale => None,
+        Refusal::TotalExposure { .. }
+        | Refusal::Held { .. }
+        | Refusal::Busy
+        | Refusal::RequestReused
+        | Refusal::Stale => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, hex};
-use channel::{Action, Channel, CloseRefusal, Deadline, Epoch, Status, plan};
+use channel::{Channel, CloseRefusal, Deadline, Epoch, Status, challenge};
 use contracts::{artifacts, raiden};
 use http::header::{CACHE_CONTROL, LINK, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -214,8 +214,8 @@ pub(super) fn shown(details: Option<&Details<'_>>) -> Answer {
 
 /// 0: open; 1: closed; 2: closed below what is owed, and to be answered.
 fn state(channel: &Channel, epoch: &Epoch) -> u8 {
-    match plan(channel, epoch) {
-        Some(Action::Challenge { .. }) => 2,
+    match challenge(channel, epoch) {
+        Some(_) => 2,
         None if is_open(channel) => 0,
         None => 1,
     }
