@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, B256};
 use channel::BlockRef;
+use tokio_postgres::Row;
 
 use crate::rows::{self, accounts};
 use crate::{Ledger, LedgerError};
@@ -71,14 +72,17 @@ impl Ledger {
             SELECT id, chain_id, contract, token, payee, safe_until FROM deployments WHERE id = $1";
         let found = self.inner.database.read("deployment", sql, &[&id]).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let deployment = DeploymentRow {
-            id: rows::get(row, 0)?,
-            chain_id: rows::unsigned(row, 1)?,
-            contract: Address::from(rows::fixed(row, 2)?),
-            token: Address::from(rows::fixed(row, 3)?),
-            payee: Address::from(rows::fixed(row, 4)?),
-        };
-        Ok(Some((deployment, rows::get(row, 5)?)))
+        Ok(Some((deployment(row)?, rows::get(row, 5)?)))
+    }
+
+    /// Every deployment that was ever made known, by name.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn deployments(&self) -> Result<Vec<DeploymentRow>, LedgerError> {
+        let sql = "-- deployments
+            SELECT id, chain_id, contract, token, payee FROM deployments ORDER BY id";
+        self.inner.database.read("deployments", sql, &[]).await?.iter().map(deployment).collect()
     }
 
     /// How far a deployment is read; `None` when nothing was read yet.
@@ -163,6 +167,17 @@ impl Ledger {
             }
         }
     }
+}
+
+/// A row of `id, chain_id, contract, token, payee`.
+fn deployment(row: &Row) -> Result<DeploymentRow, LedgerError> {
+    Ok(DeploymentRow {
+        id: rows::get(row, 0)?,
+        chain_id: rows::unsigned(row, 1)?,
+        contract: Address::from(rows::fixed(row, 2)?),
+        token: Address::from(rows::fixed(row, 3)?),
+        payee: Address::from(rows::fixed(row, 4)?),
+    })
 }
 
 /// Seconds since 1970 as PostgreSQL takes them. Beyond what it knows, the end of what it knows.

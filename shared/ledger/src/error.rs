@@ -49,6 +49,9 @@ pub enum LedgerError {
         /// How many one answer holds.
         most: usize,
     },
+    /// One of PostgreSQL's programs is missing, too old for the server, or failed.
+    #[error("{0}")]
+    Tool(String),
     /// A row says what cannot be.
     #[error("the ledger holds what cannot be: {0}")]
     Corrupt(String),

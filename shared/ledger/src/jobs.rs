@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::numeric::Numeric;
-use crate::{Bell, Ledger, LedgerError, rows};
+use crate::{Bell, Ledger, LedgerError, rows, trace};
 
 /// A job's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,8 +23,14 @@ pub enum JobKind {
     Sign,
     /// Answer a close request below what we hold a voucher for. For the wallet.
     Challenge,
+    /// Take what is owed on chain, and leave the channel open. For the wallet.
+    Claim,
     /// Close a channel without its payer. For the wallet.
     Close,
+    /// End a close whose challenge period is over. For the wallet.
+    Settle,
+    /// Top up the wallet's gas, or a channel that we pay from. For the wallet.
+    Refill,
 }
 
 /// A job to be added.
@@ -51,6 +57,8 @@ pub struct Job {
     pub job: NewJob,
     /// How often it failed so far.
     pub attempts: u32,
+    /// The W3C `traceparent` of who caused it.
+    pub trace: Option<String>,
 }
 
 /// How a job ended.
@@ -68,7 +76,7 @@ const OPEN_MAX: i64 = 10_000;
 const POLL: Duration = Duration::from_millis(500);
 
 impl Ledger {
-    /// Adds a job and rings, or finds the one that is open under this kind and key.
+    /// Adds a job with its cause ([`crate::traced`]) and rings, or finds the one that is open under this kind and key.
     ///
     /// # Errors
     /// [`LedgerError::Overloaded`] when too many of this kind are open.
@@ -77,8 +85,8 @@ impl Ledger {
             WITH open AS (
                 SELECT id FROM jobs WHERE kind = $1 AND key = $2 AND state = 'open'
             ), added AS (
-                INSERT INTO jobs (kind, key, deployment, channel, amount)
-                SELECT $1, $2, $3, $4, $5
+                INSERT INTO jobs (kind, key, deployment, channel, amount, trace)
+                SELECT $1, $2, $3, $4, $5, $7
                 WHERE NOT EXISTS (SELECT FROM open)
                   AND (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = $1 AND state = 'open' LIMIT $6) c) < $6
                 ON CONFLICT (kind, key) WHERE state = 'open' DO NOTHING
@@ -86,8 +94,9 @@ impl Ledger {
             )
             SELECT id, NULL::void FROM open UNION ALL SELECT id, pg_notify('sluice_jobs', $1) FROM added";
         let (kind, channel) = (job.kind.as_str(), job.channel.as_ref().map(|id| id.0.as_slice()));
-        let amount = job.amount.map(Numeric);
-        let params: &crate::database::Params<'_> = &[&kind, &job.key, &job.deployment, &channel, &amount, &OPEN_MAX];
+        let (amount, trace) = (job.amount.map(Numeric), trace::current());
+        let params: &crate::database::Params<'_> =
+            &[&kind, &job.key, &job.deployment, &channel, &amount, &OPEN_MAX, &trace];
         // Nothing found and nothing added: somebody else just added it, or just ended it, or there are too many.
         for _ in 0..3 {
             let found = self.inner.database.write("enqueue", sql, params).await?;
@@ -141,11 +150,24 @@ impl Ledger {
     /// When the database is away.
     pub async fn due(&self, kind: JobKind, deployments: &[&str], limit: u32) -> Result<Vec<Job>, LedgerError> {
         let sql = "-- due
-            SELECT id, kind, key, deployment, channel, amount, attempts FROM jobs
+            SELECT id, kind, key, deployment, channel, amount, attempts, trace FROM jobs
             WHERE kind = $1 AND deployment = ANY($2) AND state = 'open' AND run_at <= now()
             ORDER BY run_at, id LIMIT $3";
         let due = self.inner.database.read("due", sql, &[&kind.as_str(), &deployments, &i64::from(limit)]).await?;
         due.iter().map(job).collect()
+    }
+
+    /// Notes that an attempt at an open job begins. Says how many began, this one included, since one last ended: whoever
+    /// made the others died of it, or beside it. 0: the job is not open.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin(&self, job: JobId) -> Result<u32, LedgerError> {
+        let sql = "-- begin
+            UPDATE jobs SET begun = begun + 1 WHERE id = $1 AND state = 'open' RETURNING begun";
+        let begun = self.inner.database.write("begin", sql, &[&job.0]).await?;
+        let Some(row) = begun.first() else { return Ok(0) };
+        u32::try_from(rows::get::<i32>(row, 0)?).map_err(|error| LedgerError::corrupt(&error))
     }
 
     /// Ends a job well, and tells who waits. A job that ended before stays as it ended.
@@ -176,15 +198,26 @@ impl Ledger {
         self.inner.database.write("fail", sql, &[&job.0, &error]).await.map(drop)
     }
 
-    /// Puts a job off: it is due again after `delay`.
+    /// Puts a job off that failed: it is due again after `delay`.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn retry(&self, job: JobId, error: &str, delay: Duration) -> Result<(), LedgerError> {
         let sql = "-- retry
-            UPDATE jobs SET error = $2, attempts = attempts + 1, run_at = now() + make_interval(secs => $3)
+            UPDATE jobs SET error = $2, attempts = attempts + 1, begun = 0, run_at = now() + make_interval(secs => $3)
             WHERE id = $1 AND state = 'open'";
         self.inner.database.write("retry", sql, &[&job.0, &error, &delay.as_secs_f64()]).await.map(drop)
+    }
+
+    /// Puts a job off that could not be done yet, by no fault of its own: it counts as no attempt.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn put_off(&self, job: JobId, reason: &str, delay: Duration) -> Result<(), LedgerError> {
+        let sql = "-- put_off
+            UPDATE jobs SET error = $2, begun = 0, run_at = now() + make_interval(secs => $3)
+            WHERE id = $1 AND state = 'open'";
+        self.inner.database.write("put_off", sql, &[&job.0, &reason, &delay.as_secs_f64()]).await.map(drop)
     }
 
     /// A bell that rings when a job of these kinds is added.
@@ -193,30 +226,42 @@ impl Ledger {
     }
 }
 
-fn job(row: &Row) -> Result<Job, LedgerError> {
+pub(crate) fn job(row: &Row) -> Result<Job, LedgerError> {
     let kind = JobKind::parse(rows::get(row, 1)?)?;
     let channel = rows::get::<Option<&[u8]>>(row, 4)?.map(|_| rows::channel_id(row, 4)).transpose()?;
     let (key, deployment, amount) = (rows::get(row, 2)?, rows::get(row, 3)?, rows::optional_amount(row, 5)?);
     let attempts = u32::try_from(rows::get::<i32>(row, 6)?).map_err(|error| LedgerError::corrupt(&error))?;
-    Ok(Job { id: JobId(rows::get(row, 0)?), job: NewJob { kind, key, deployment, channel, amount }, attempts })
+    let (id, trace) = (JobId(rows::get(row, 0)?), rows::get(row, 7)?);
+    Ok(Job { id, job: NewJob { kind, key, deployment, channel, amount }, attempts, trace })
 }
 
 impl JobKind {
+    /// Every kind.
+    pub const ALL: [JobKind; 7] = [
+        JobKind::Sync,
+        JobKind::Sign,
+        JobKind::Challenge,
+        JobKind::Claim,
+        JobKind::Close,
+        JobKind::Settle,
+        JobKind::Refill,
+    ];
+
     /// The word for it in rows, rings and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             JobKind::Sync => "sync",
             JobKind::Sign => "sign",
             JobKind::Challenge => "challenge",
+            JobKind::Claim => "claim",
             JobKind::Close => "close",
+            JobKind::Settle => "settle",
+            JobKind::Refill => "refill",
         }
     }
 
-    fn parse(word: &str) -> Result<JobKind, LedgerError> {
-        let kinds = [JobKind::Sync, JobKind::Sign, JobKind::Challenge, JobKind::Close];
-        kinds
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| LedgerError::Corrupt(format!("job kind {word}")))
+    pub(crate) fn parse(word: &str) -> Result<JobKind, LedgerError> {
+        let known = JobKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| LedgerError::Corrupt(format!("job kind {word}")))
     }
 }

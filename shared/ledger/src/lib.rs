@@ -30,13 +30,17 @@
 //! *Absent by design:* traits for storage, RPC, AMQP, keys.
 
 mod advance;
+mod backup;
 mod chain;
 mod channels;
+mod claims;
 mod closings;
 mod database;
 mod error;
 mod free_calls;
 mod guard;
+mod intents;
+mod job_list;
 mod jobs;
 mod leases;
 mod maintain;
@@ -45,10 +49,16 @@ mod notify;
 mod numeric;
 mod overview;
 mod payments;
+mod planning;
+mod refills;
+mod rings;
 mod rows;
+mod safety;
 mod sales;
 mod session;
 mod settings;
+mod trace;
+mod trail;
 mod transactions;
 mod writer;
 
@@ -56,18 +66,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use advance::{Advance, NewEvent};
+pub use backup::{Backup, backup, restore};
 pub use chain::{Cursor, DeploymentRow};
 pub use channels::ChannelFilter;
+pub use claims::{Claim, ClaimFilter};
 pub use error::LedgerError;
 pub use free_calls::{FreeCall, Window};
+pub use intents::{Intent, IntentId, IntentState, Lane, Signed, Slot};
+pub use job_list::{JobFilter, JobRow, JobState};
 pub use jobs::{Job, JobId, JobKind, JobOutcome, NewJob};
 pub use migrate::migrate;
 pub use notify::Bell;
 pub use overview::{Particulars, Standing};
 pub use payments::{Order, Receipt, Refused, Settlement, When};
+pub use planning::{ClaimCause, Prospect};
+pub use refills::{Fate, OutboundRow, Refills};
+pub use rings::{Ring, Waiting};
+pub use safety::Safety;
 pub use sales::{SALES_MAX, Sales, SalesQuery};
 pub use settings::Settings;
-pub use transactions::{JournalEntry, NewTransaction, TransactionState};
+pub use trace::traced;
+pub use trail::{
+    ChannelRecord, Counts, DeploymentRecord, EpochRecord, EventRecord, Head, Record, SaleRecord, SignedAmount,
+    TRAIL_VERSION, Trail, TransactionRecord,
+};
+pub use transactions::{Fence, Mark, NewIntent, NewTransaction};
 
 use database::Database;
 use notify::Listener;

@@ -4,6 +4,8 @@ use crate::{Ledger, LedgerError};
 
 /// Ended jobs that one call of [`Ledger::maintain`] removes.
 const JOBS_MAX: i64 = 10_000;
+/// For how long failed jobs are kept that no client waits for: a person may want to look.
+const FAILED_DAYS: i32 = 30;
 /// Counts of free calls, whose window is over, that one call removes.
 const FREE_CALLS_MAX: i64 = 100_000;
 
@@ -21,11 +23,13 @@ impl Ledger {
         let sql = "-- forget_jobs
             DELETE FROM jobs WHERE id IN (
                 SELECT id FROM jobs j
-                WHERE state <> 'open' AND ended_at < now() - make_interval(secs => $1)
-                  AND NOT EXISTS (SELECT FROM transactions t WHERE t.job = j.id)
+                WHERE state <> 'open'
+                  AND ended_at < now() - CASE WHEN state = 'failed' AND kind NOT IN ('sync', 'sign')
+                                              THEN make_interval(days => $3) ELSE make_interval(secs => $1) END
+                  AND NOT EXISTS (SELECT FROM intents i WHERE i.job = j.id)
                 LIMIT $2
             )";
-        self.inner.database.write("forget_jobs", sql, &[&window, &JOBS_MAX]).await?;
+        self.inner.database.write("forget_jobs", sql, &[&window, &JOBS_MAX, &FAILED_DAYS]).await?;
         let sql = "-- forget_free_calls
             DELETE FROM free_calls WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM free_calls WHERE ends_at < now() LIMIT $1 FOR UPDATE SKIP LOCKED

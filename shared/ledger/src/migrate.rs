@@ -27,14 +27,23 @@ pub async fn migrate(url: &str) -> Result<(), LedgerError> {
 
 /// Refuses a schema of another version than this program's.
 pub(crate) async fn check(client: &Client) -> Result<(), LedgerError> {
-    let wanted = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let (found, wanted) = (version(client).await?, newest());
+    if found == wanted { Ok(()) } else { Err(LedgerError::Schema { found, wanted }) }
+}
+
+/// The schema version of this program.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// The schema version of a database; 0 when it was never migrated.
+pub(crate) async fn version(client: &Client) -> Result<i64, LedgerError> {
     let sql = "-- schema_version
         SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
     let migrated: bool = one(client, sql).await?;
     let sql = "-- schema_version
         SELECT COALESCE(max(version), 0) FROM _sqlx_migrations WHERE success";
-    let found: i64 = if migrated { one(client, sql).await? } else { 0 };
-    if found == wanted { Ok(()) } else { Err(LedgerError::Schema { found, wanted }) }
+    if migrated { one(client, sql).await } else { Ok(0) }
 }
 
 async fn one<T: for<'a> postgres_types::FromSql<'a>>(client: &Client, sql: &str) -> Result<T, LedgerError> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channel::{
-    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldId, Refusal, Request, Sold, Terms,
+    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldId, Refusal, Request, Signature, Sold, Terms,
     VerifiedVoucher, View,
 };
 use futures::future::join_all;
 
-use crate::writer::{Agree, Ending, Entry, Publish, Settle};
+use crate::writer::{Agree, Ending, Entry, Publish, Settle, Which};
 use crate::{Ledger, LedgerError, rows};
 
 /// What is to be sold.
@@ -162,7 +162,23 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::OutcomeUnknown`]: broadcast nothing, ask again. [`LedgerError::NotFound`]: no such channel.
     pub async fn publish(&self, channel: ChannelId, amount: Amount) -> Result<(), LedgerError> {
-        self.inner.writer.insist(Entry::Publish, Publish { channel, amount }).await
+        let which = Which::UpTo(amount);
+        self.inner.writer.insist(Entry::Publish, Publish { channel, which }).await.map(drop)
+    }
+
+    /// Notes the same of all vouchers of a channel, and returns the newest: it is committed before any newer one comes.
+    /// With `if_quiet` only if no call is in flight and no credit is left: a payer whose call fails sends the same voucher
+    /// again, and that would buy nothing. `None`: it is not quiet, a close was asked for or agreed to, or there is no voucher.
+    ///
+    /// # Errors
+    /// As [`Ledger::publish`].
+    pub async fn publish_newest(
+        &self,
+        channel: ChannelId,
+        if_quiet: bool,
+    ) -> Result<Option<(Amount, Signature)>, LedgerError> {
+        let which = if if_quiet { Which::AllIfQuiet } else { Which::All };
+        self.inner.writer.insist(Entry::Publish, Publish { channel, which }).await
     }
 
     /// How long a hold lives unless it is renewed. Renew at a third of it.

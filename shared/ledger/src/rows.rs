@@ -12,6 +12,15 @@ use uuid::Uuid;
 use crate::LedgerError;
 use crate::numeric::Numeric;
 
+/// The columns of a channel and an epoch that [`account`] reads. `c` and `e` are the tables' aliases.
+macro_rules! account_columns {
+    () => {
+        "c.id, c.deployment, c.payer, c.params, c.confirmed, c.deposit, c.pending, c.claimed, c.status,
+         c.requested, c.deadline_block, c.deadline_time, c.agreed_close,
+         e.number, e.authorised, e.spent, e.held, e.published, e.voucher_amount, e.voucher_signature"
+    };
+}
+
 /// `SELECT` of channels with their epochs, in the order that [`account`] reads; the argument says which.
 macro_rules! accounts {
     ($name:literal, $which:literal) => {
@@ -19,9 +28,9 @@ macro_rules! accounts {
             "-- ",
             $name,
             "
-            SELECT c.id, c.deployment, c.payer, c.params, c.confirmed, c.deposit, c.pending, c.claimed, c.status,
-                   c.requested, c.deadline_block, c.deadline_time, c.agreed_close,
-                   e.number, e.authorised, e.spent, e.held, e.published, e.voucher_amount, e.voucher_signature
+            SELECT ",
+            $crate::rows::account_columns!(),
+            "
             FROM channels c JOIN epochs e ON e.channel = c.id ",
             $which
         )
@@ -36,7 +45,7 @@ macro_rules! hold_columns {
     };
 }
 
-pub(crate) use {accounts, hold_columns};
+pub(crate) use {account_columns, accounts, hold_columns};
 
 /// A row of `accounts!`.
 pub(crate) fn account(row: &Row) -> Result<(Channel, Epoch), LedgerError> {

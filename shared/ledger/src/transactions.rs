@@ -1,12 +1,32 @@
 //! The journal of what the wallet sends. Journal before broadcast.
-
-use std::time::SystemTime;
+//!
+//! Two things keep a wallet from harm that was paused and wakes up when another one is active: every statement here asks
+//! for its lease, and no two transactions have the same number under the same nonce.
 
 use alloy_primitives::{Address, B256, Bytes};
 use channel::ChannelId;
-use tokio_postgres::Row;
 
-use crate::{JobId, Ledger, LedgerError, rows};
+use crate::{IntentId, IntentState, JobId, Lane, Ledger, LedgerError, rows};
+
+/// The lease that who writes here must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The lease's name.
+    pub lease: String,
+    /// Who has it.
+    pub holder: String,
+}
+
+/// Something to be mined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewIntent {
+    /// Why; `None` to fill a gap in the nonces.
+    pub job: Option<JobId>,
+    /// The channel it is about.
+    pub channel: Option<ChannelId>,
+    /// What goes first.
+    pub lane: Lane,
+}
 
 /// A signed transaction that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,152 +39,142 @@ pub struct NewTransaction {
     pub account: Address,
     /// The account's nonce in it.
     pub nonce: u64,
-    /// Why it is sent.
-    pub job: JobId,
-    /// The channel it is about.
-    pub channel: ChannelId,
+    /// How many were signed for this nonce before it.
+    pub number: u32,
+    /// Whether it does nothing but use the nonce up.
+    pub noop: bool,
     /// What is broadcast.
     pub raw: Bytes,
 }
 
-/// A transaction in the journal.
+/// What became of an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalEntry {
-    /// What was journalled.
-    pub transaction: NewTransaction,
-    /// What became of it.
-    pub state: TransactionState,
-    /// When it was journalled, by the database's clock.
-    pub created_at: SystemTime,
-}
-
-/// What became of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransactionState {
-    /// Journalled, perhaps not sent.
-    Prepared,
-    /// Sent.
-    Broadcast,
-    /// Mined, and it did what it should.
-    Mined,
-    /// Mined, and it failed.
-    Reverted,
-    /// Another transaction with its nonce was mined.
-    Replaced,
+pub struct Mark {
+    /// Which.
+    pub intent: IntentId,
+    /// What it is now.
+    pub state: IntentState,
+    /// The block that used its nonce up.
+    pub block: Option<u64>,
+    /// Whether that block is so deep that this stays.
+    pub confirmed: bool,
+    /// Why it reverted, when it did and the node said.
+    pub reason: Option<String>,
 }
 
 impl Ledger {
-    /// Journals a transaction, before it is broadcast.
+    /// Journals an intent with its first transaction. Whatever else its nonce was to be used for is thereby replaced.
     ///
     /// # Errors
-    /// [`LedgerError::Conflict`]: another wallet used this nonce, or was first with this job; broadcast nothing.
-    /// [`LedgerError::OutcomeUnknown`]: look into [`Ledger::open_transactions`].
-    pub async fn journal(&self, transaction: &NewTransaction) -> Result<(), LedgerError> {
-        let sql = "-- journal
-            INSERT INTO transactions (hash, chain_id, account, nonce, job, channel, raw, state)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, 'prepared')";
-        let NewTransaction { hash, chain_id, account, nonce, job, channel, raw } = transaction;
-        let params: &crate::database::Params<'_> = &[
-            &hash.as_slice(),
-            &rows::signed(*chain_id),
-            &account.as_slice(),
-            &rows::signed(*nonce),
-            &job.0,
-            &channel.0.as_slice(),
-            &&raw[..],
-        ];
-        self.inner.database.write("journal", sql, params).await.map(drop)
-    }
-
-    /// Notes what became of a transaction. What was mined may be sent again after a reorg: any state may follow any.
-    ///
-    /// # Errors
-    /// [`LedgerError::NotFound`] when it was never journalled. [`LedgerError::Conflict`] when it would be the second of
-    /// its job that may do what the job wants.
-    pub async fn mark_transaction(&self, hash: B256, state: TransactionState) -> Result<(), LedgerError> {
-        let sql = "-- mark_transaction
-            UPDATE transactions SET state = $2, updated_at = now() WHERE hash = $1 RETURNING hash";
-        let params: &crate::database::Params<'_> = &[&hash.as_slice(), &state.as_str()];
-        let marked = self.inner.database.write("mark_transaction", sql, params).await?;
-        if marked.is_empty() { Err(LedgerError::NotFound("transaction")) } else { Ok(()) }
-    }
-
-    /// The account's transactions that wait to be mined, by nonce: those not yet known to be, and those that a reorg
-    /// took back, as the chain counts only `mined` of them now. At most 1 000.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn open_transactions(
+    /// [`LedgerError::Conflict`]: another wallet is active, was first with this number of the nonce, or with the job, or the
+    /// job was done (what is urgent may be done again once that is certain: its contract decides); broadcast nothing. [`LedgerError::OutcomeUnknown`]: look into [`Ledger::slots`].
+    pub async fn journal(
         &self,
-        chain_id: u64,
-        account: Address,
-        mined: u64,
-    ) -> Result<Vec<JournalEntry>, LedgerError> {
-        let sql = "-- open_transactions
-            SELECT hash, chain_id, account, nonce, job, channel, raw, state, created_at FROM transactions
-            WHERE chain_id = $1 AND account = $2 AND (state IN ('prepared', 'broadcast') OR nonce >= $3)
-            ORDER BY nonce LIMIT 1000";
+        fence: &Fence,
+        intent: &NewIntent,
+        transaction: &NewTransaction,
+    ) -> Result<IntentId, LedgerError> {
+        // Locked, so that what waits to be mined is not just being found mined: it would be in neither condition.
+        let sql = "-- journal
+            WITH others AS MATERIALIZED (
+                SELECT lane, state, confirmed FROM intents WHERE job = $10 FOR SHARE
+            ), active AS MATERIALIZED (
+                SELECT FROM leases WHERE name = $1 AND holder = $2 AND expires_at > clock_timestamp()
+                  AND NOT EXISTS (SELECT FROM others WHERE state = 'mined' AND (lane = 'normal' OR NOT confirmed))
+            ), displaced AS (
+                UPDATE intents SET state = 'replaced', updated_at = now()
+                WHERE chain_id = $3 AND account = $4 AND nonce = $5 AND state IN ('prepared', 'broadcast')
+                  AND EXISTS (SELECT FROM active)
+            ), opened AS (
+                INSERT INTO intents (chain_id, account, nonce, job, channel, lane, state)
+                SELECT $3, $4, $5, $10, $11, $12, 'prepared' FROM active RETURNING id
+            )
+            INSERT INTO transactions (hash, chain_id, account, nonce, number, noop, raw, intent)
+            SELECT $6, $3, $4, $5, $7, $8, $9, id FROM opened RETURNING intent";
+        let channel = intent.channel.as_ref().map(|id| id.0.as_slice());
+        let (job, lane) = (intent.job.map(|job| job.0), intent.lane.as_str());
+        let written = self.write_fenced("journal", sql, fence, transaction, &[&job, &channel, &lane]).await?;
+        Ok(IntentId(rows::get(&written, 0)?))
+    }
+
+    /// Journals another transaction for an intent.
+    ///
+    /// # Errors
+    /// As [`Ledger::journal`].
+    pub async fn journal_again(
+        &self,
+        fence: &Fence,
+        intent: IntentId,
+        transaction: &NewTransaction,
+    ) -> Result<(), LedgerError> {
+        let sql = "-- journal_again
+            INSERT INTO transactions (hash, chain_id, account, nonce, number, noop, raw, intent)
+            SELECT $6, $3, $4, $5, $7, $8, $9, $10
+            FROM leases WHERE name = $1 AND holder = $2 AND expires_at > clock_timestamp() RETURNING intent";
+        self.write_fenced("journal_again", sql, fence, transaction, &[&intent.0]).await.map(drop)
+    }
+
+    async fn write_fenced(
+        &self,
+        name: &'static str,
+        sql: &str,
+        fence: &Fence,
+        transaction: &NewTransaction,
+        further: &crate::database::Params<'_>,
+    ) -> Result<tokio_postgres::Row, LedgerError> {
+        let NewTransaction { hash, chain_id, account, nonce, number, noop, raw } = transaction;
+        let (chain_id, nonce) = (rows::signed(*chain_id), rows::signed(*nonce));
+        let (account, hash, raw) = (account.as_slice(), hash.as_slice(), &raw[..]);
+        let number = i32::try_from(*number).map_err(|error| LedgerError::corrupt(&error))?;
+        let mut params: Vec<&(dyn postgres_types::ToSql + Sync)> =
+            vec![&fence.lease, &fence.holder, &chain_id, &account, &nonce, &hash, &number, noop, &raw];
+        params.extend_from_slice(further);
+        let written = self.inner.database.write(name, sql, &params).await?;
+        written.into_iter().next().ok_or_else(not_active)
+    }
+
+    /// Notes that an intent was sent, if nothing else is known about it yet; says whether that is so.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mark_sent(&self, fence: &Fence, intent: IntentId) -> Result<bool, LedgerError> {
+        let sql = "-- mark_sent
+            UPDATE intents SET state = 'broadcast', updated_at = now()
+            WHERE id = $3 AND state = 'prepared'
+              AND EXISTS (SELECT FROM leases WHERE name = $1 AND holder = $2 AND expires_at > clock_timestamp())
+            RETURNING id";
+        let params: &crate::database::Params<'_> = &[&fence.lease, &fence.holder, &intent.0];
+        Ok(!self.inner.database.write("mark_sent", sql, params).await?.is_empty())
+    }
+
+    /// Notes what became of intents, all or none. What was mined may be sent again after a reorganisation: any state may
+    /// follow any.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] when another wallet is active, or when one would be the second of its job that may do what
+    /// the job wants.
+    pub async fn mark(&self, fence: &Fence, marks: &[Mark]) -> Result<(), LedgerError> {
+        let sql = "-- mark
+            UPDATE intents i
+            SET state = m.state, block = m.block, confirmed = m.confirmed, updated_at = now(),
+                reason = COALESCE(m.reason, CASE WHEN m.state = i.state THEN i.reason END)
+            FROM unnest($3::bigint[], $4::text[], $5::bigint[], $6::boolean[], $7::text[])
+                 AS m(id, state, block, confirmed, reason)
+            WHERE i.id = m.id
+              AND EXISTS (SELECT FROM leases WHERE name = $1 AND holder = $2 AND expires_at > clock_timestamp())
+            RETURNING i.id";
+        let ids: Vec<i64> = marks.iter().map(|mark| mark.intent.0).collect();
+        let states: Vec<&str> = marks.iter().map(|mark| mark.state.as_str()).collect();
+        let blocks: Vec<Option<i64>> = marks.iter().map(|mark| mark.block.map(rows::signed)).collect();
+        let confirmed: Vec<bool> = marks.iter().map(|mark| mark.confirmed).collect();
+        let reasons: Vec<Option<&str>> = marks.iter().map(|mark| mark.reason.as_deref()).collect();
         let params: &crate::database::Params<'_> =
-            &[&rows::signed(chain_id), &account.as_slice(), &rows::signed(mined)];
-        let found = self.inner.database.read("open_transactions", sql, params).await?;
-        found.iter().map(entry).collect()
-    }
-
-    /// Every transaction about a channel, by age. At most 1 000.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn transactions_of(&self, channel: ChannelId) -> Result<Vec<JournalEntry>, LedgerError> {
-        let sql = "-- transactions_of
-            SELECT hash, chain_id, account, nonce, job, channel, raw, state, created_at FROM transactions
-            WHERE channel = $1 ORDER BY created_at, nonce LIMIT 1000";
-        let found = self.inner.database.read("transactions_of", sql, &[&channel.0.as_slice()]).await?;
-        found.iter().map(entry).collect()
-    }
-
-    /// The nonce after the highest in the journal; 0 when there is none. The chain's own count may be higher.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn next_nonce(&self, chain_id: u64, account: Address) -> Result<u64, LedgerError> {
-        let sql = "-- next_nonce
-            SELECT COALESCE(max(nonce) + 1, 0) FROM transactions WHERE chain_id = $1 AND account = $2";
-        let params: &crate::database::Params<'_> = &[&rows::signed(chain_id), &account.as_slice()];
-        let found = self.inner.database.read("next_nonce", sql, params).await?;
-        found.first().map_or(Ok(0), |row| rows::unsigned(row, 0))
+            &[&fence.lease, &fence.holder, &ids, &states, &blocks, &confirmed, &reasons];
+        let marked = self.inner.database.write("mark", sql, params).await?;
+        if marked.len() == marks.len() { Ok(()) } else { Err(not_active()) }
     }
 }
 
-fn entry(row: &Row) -> Result<JournalEntry, LedgerError> {
-    let state = match rows::get(row, 7)? {
-        "prepared" => TransactionState::Prepared,
-        "broadcast" => TransactionState::Broadcast,
-        "mined" => TransactionState::Mined,
-        "reverted" => TransactionState::Reverted,
-        "replaced" => TransactionState::Replaced,
-        state => return Err(LedgerError::Corrupt(format!("transaction state {state}"))),
-    };
-    let transaction = NewTransaction {
-        hash: B256::from(rows::fixed(row, 0)?),
-        chain_id: rows::unsigned(row, 1)?,
-        account: Address::from(rows::fixed(row, 2)?),
-        nonce: rows::unsigned(row, 3)?,
-        job: JobId(rows::get(row, 4)?),
-        channel: rows::channel_id(row, 5)?,
-        raw: Bytes::copy_from_slice(rows::get(row, 6)?),
-    };
-    Ok(JournalEntry { transaction, state, created_at: rows::get(row, 8)? })
-}
-
-impl TransactionState {
-    /// The word for it in rows and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            TransactionState::Prepared => "prepared",
-            TransactionState::Broadcast => "broadcast",
-            TransactionState::Mined => "mined",
-            TransactionState::Reverted => "reverted",
-            TransactionState::Replaced => "replaced",
-        }
-    }
+fn not_active() -> LedgerError {
+    LedgerError::Conflict("another wallet is the active one, or did this already".to_owned())
 }

@@ -1,13 +1,12 @@
-//! Jobs, leases and the journal: what the background stands on.
+//! Jobs and leases: what the background stands on.
 
 mod common;
 
 use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, Bytes, keccak256};
 use common::*;
 use futures::future::join_all;
-use ledger::{JobId, JobKind, JobOutcome, Ledger, LedgerError, NewJob, NewTransaction, TransactionState};
+use ledger::{JobId, JobKind, JobOutcome, Ledger, LedgerError, NewJob};
 use serde_json::json;
 use testkit::postgres::Postgres;
 
@@ -104,6 +103,7 @@ async fn jobs_survive_the_server_and_the_bell_rings_again_after_it_was_away() {
     let mut server = Postgres::start().await.unwrap();
     let ledger = connect(&server.fresh_database().await.unwrap()).await;
     ledger.register(&deployment()).await.unwrap();
+    testkit::clear::all_clear(&ledger, DEPLOYMENT).await.unwrap();
     let before = ledger.enqueue(&sync("1")).await.unwrap();
     let mut bell = ledger.listen(&[JobKind::Sync]);
     server.kill9().unwrap();
@@ -157,44 +157,6 @@ async fn a_lease_passes_to_another_when_its_time_is_over_or_it_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_journalled_once_and_a_job_has_one_transaction_under_way() {
-    let (ledger, _) = ledger_with(1, 100).await;
-    let account = Address::repeat_byte(5);
-    let transaction = async |content: u8, nonce, key: &str| NewTransaction {
-        hash: keccak256([content]),
-        chain_id: 31_337,
-        account,
-        nonce,
-        job: ledger.enqueue(&sync(key)).await.unwrap(),
-        channel: channel_id(0),
-        raw: Bytes::from(vec![content; 100]),
-    };
-    assert_eq!(ledger.next_nonce(31_337, account).await.unwrap(), 0);
-    let first = transaction(1, 7, "1").await;
-    ledger.journal(&first).await.unwrap();
-    assert_eq!(ledger.next_nonce(31_337, account).await.unwrap(), 8);
-    assert_eq!(ledger.next_nonce(1, account).await.unwrap(), 0, "it is another chain");
-    for taken in [transaction(2, 7, "2").await, transaction(3, 8, "1").await] {
-        let journalled = ledger.journal(&taken).await;
-        assert!(matches!(journalled, Err(LedgerError::Conflict(_))), "{journalled:?}");
-    }
-    let open = async || {
-        let open = ledger.open_transactions(31_337, account, 8).await.unwrap();
-        open.into_iter().map(|entry| (entry.transaction, entry.state)).collect::<Vec<_>>()
-    };
-    assert_eq!(open().await, [(first.clone(), TransactionState::Prepared)]);
-    ledger.mark_transaction(first.hash, TransactionState::Broadcast).await.unwrap();
-    assert_eq!(open().await, [(first.clone(), TransactionState::Broadcast)]);
-    ledger.mark_transaction(first.hash, TransactionState::Reverted).await.unwrap();
-    assert_eq!(open().await, []);
-    ledger.journal(&transaction(4, 8, "1").await).await.expect("the job may try again");
-    let states: Vec<_> = ledger.transactions_of(channel_id(0)).await.unwrap().iter().map(|entry| entry.state).collect();
-    assert_eq!(states, [TransactionState::Reverted, TransactionState::Prepared]);
-    let unknown = ledger.mark_transaction(keccak256([9]), TransactionState::Mined).await;
-    assert!(matches!(unknown, Err(LedgerError::NotFound("transaction"))), "{unknown:?}");
-}
-
-#[tokio::test]
 async fn housekeeping_forgets_what_is_old_and_keeps_what_is_held() {
     let (ledger, url) = ledger_with(1, 100).await;
     let client = sql(&url).await;
@@ -206,13 +168,16 @@ async fn housekeeping_forgets_what_is_old_and_keeps_what_is_held() {
         FROM channels c, (VALUES (timestamptz '2020-01-01 12:00Z', 'captured'),
                                  (timestamptz '2020-01-02 12:00Z', 'held')) AS v(day, state);
         INSERT INTO jobs (kind, key, deployment, state, ended_at) VALUES
-            ('sync', 'old', 'test', 'done', now() - interval '2 days'), ('sync', 'new', 'test', 'done', now())";
+            ('sync', 'old', 'test', 'done', now() - interval '2 days'), ('sync', 'new', 'test', 'done', now()),
+            ('sign', 'refused', 'test', 'failed', now() - interval '2 days'),
+            ('claim', 'dead', 'test', 'failed', now() - interval '31 days'),
+            ('claim', 'new', 'test', 'failed', now() - interval '29 days')";
     client.batch_execute(old).await.unwrap();
     for _ in 0..2 {
         ledger.maintain().await.unwrap();
         let holds = client.query("SELECT state FROM holds", &[]).await.unwrap();
         assert_eq!(holds.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["held"]);
         let jobs = client.query("SELECT key FROM jobs", &[]).await.unwrap();
-        assert_eq!(jobs.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["new"]);
+        assert_eq!(jobs.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["new", "new"]);
     }
 }

@@ -78,6 +78,7 @@ impl Model {
             request,
             prior: prior.as_ref(),
             elsewhere: amount(0),
+            in_all: amount(0),
         };
         let (channel, epoch) = self.accounts.iter_mut().find(|(c, _)| c.id == channel).expect("it is open");
         let sold = match order.settle {

@@ -34,6 +34,7 @@ async fn ledger() -> (Ledger, String) {
     let url = database().await;
     let ledger = connect(&url).await;
     ledger.register(&deployment()).await.unwrap();
+    testkit::clear::all_clear(&ledger, DEPLOYMENT).await.unwrap();
     let (one, two) = (block(1, 0), block(2, 0));
     let opened = EventKind::Opened { deposit: amount(100) };
     let requested = EventKind::CloseRequested { requested: amount(0), deadline: Deadline::Block(9) };

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use channel::{Action, Amount, Channel, ChannelId, Epoch, Event, absorb_claims, facts, plan};
+use channel::{Amount, Channel, ChannelId, Epoch, Event, absorb_claims, challenge, facts};
 
 use super::Walk;
 use crate::database::Params;
 use crate::numeric::Numeric;
+use crate::planning::{ADD_JOBS, JobColumns};
 use crate::rows::{self, accounts};
-use crate::{JobKind, LedgerError};
+use crate::{LedgerError, NewJob};
 
 impl Walk<'_> {
     /// Folds these channels again: at most as many as one transaction may lock.
@@ -27,22 +28,28 @@ impl Walk<'_> {
         let accounts: Vec<_> = self.query(sql, &[&ids]).await?.iter().map(rows::account).collect::<Result<_, _>>()?;
         // The newest epoch of a channel is the last one read.
         let newest: HashMap<ChannelId, _> = accounts.into_iter().map(|account| (account.0.id, account)).collect();
-        let (mut folded, mut absorbed, mut actions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut folded, mut absorbed, mut challenges) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (mut channel, mut epoch)) in newest {
             let events = events.get(&id).map_or(&[][..], Vec::as_slice);
+            let before = channel.facts.claimed;
             channel.facts = facts(events, self.advance.confirmed);
+            let published = epoch.published;
             let missed = absorb_claims(&channel.facts, &mut epoch);
             if !missed.is_zero() {
                 metrics::counter!("ledger_claims_absorbed_total").increment(1);
                 tracing::error!(channel.id = %id, amount = %missed, "more was claimed than we hold vouchers for");
+            }
+            if !missed.is_zero() || epoch.published > published {
                 absorbed.push((id, epoch.clone(), missed));
             }
-            actions.extend(plan(&channel, &epoch).map(|action| (id, action)));
-            folded.push(channel);
+            let answer = challenge(&channel, &epoch);
+            challenges.extend(answer.map(|answer| NewJob::challenge(&channel, answer.amount())));
+            folded.push((channel, before));
         }
         self.write_facts(&folded).await?;
         self.write_absorbed(&absorbed).await?;
-        self.add_jobs(&actions).await
+        self.write_ages(&folded).await?;
+        self.add_challenges(&challenges).await
     }
 
     /// Rows for channels that were never seen before.
@@ -78,7 +85,7 @@ impl Walk<'_> {
         Ok(events)
     }
 
-    async fn write_facts(&self, channels: &[Channel]) -> Result<(), LedgerError> {
+    async fn write_facts(&self, accounts: &[(Channel, Amount)]) -> Result<(), LedgerError> {
         let sql = "-- write_facts
             UPDATE channels c
             SET confirmed = u.confirmed, deposit = u.deposit, pending = u.pending, claimed = u.claimed,
@@ -88,12 +95,13 @@ impl Walk<'_> {
                         $8::int8[], $9::int8[])
                  AS u(id, confirmed, deposit, pending, claimed, status, requested, deadline_block, deadline_time)
             WHERE c.id = u.id";
-        let ids: Vec<&[u8]> = channels.iter().map(|channel| channel.id.0.as_slice()).collect();
-        let confirmed: Vec<bool> = channels.iter().map(|channel| channel.facts.confirmed).collect();
-        let deposits: Vec<_> = channels.iter().map(|channel| Numeric(channel.facts.deposit)).collect();
-        let pending: Vec<_> = channels.iter().map(|channel| Numeric(channel.facts.pending)).collect();
-        let claimed: Vec<_> = channels.iter().map(|channel| Numeric(channel.facts.claimed)).collect();
-        let statuses: Vec<_> = channels.iter().map(|channel| rows::status_columns(&channel.facts.status)).collect();
+        let channels = || accounts.iter().map(|(channel, _)| channel);
+        let ids: Vec<&[u8]> = channels().map(|channel| channel.id.0.as_slice()).collect();
+        let confirmed: Vec<bool> = channels().map(|channel| channel.facts.confirmed).collect();
+        let deposits: Vec<_> = channels().map(|channel| Numeric(channel.facts.deposit)).collect();
+        let pending: Vec<_> = channels().map(|channel| Numeric(channel.facts.pending)).collect();
+        let claimed: Vec<_> = channels().map(|channel| Numeric(channel.facts.claimed)).collect();
+        let statuses: Vec<_> = channels().map(|channel| rows::status_columns(&channel.facts.status)).collect();
         let words: Vec<&str> = statuses.iter().map(|columns| columns.0).collect();
         let requested: Vec<_> = statuses.iter().map(|columns| columns.1).collect();
         let blocks: Vec<_> = statuses.iter().map(|columns| columns.2).collect();
@@ -108,43 +116,52 @@ impl Walk<'_> {
             return Ok(());
         }
         let sql = "-- write_absorbed
-            UPDATE epochs e SET authorised = u.authorised, spent = u.spent
-            FROM unnest($1::bytea[], $2::int8[], $3::numeric[], $4::numeric[]) AS u(channel, number, authorised, spent)
+            UPDATE epochs e SET authorised = u.authorised, spent = u.spent, published = u.published
+            FROM unnest($1::bytea[], $2::int8[], $3::numeric[], $4::numeric[], $5::numeric[])
+                 AS u(channel, number, authorised, spent, published)
             WHERE e.channel = u.channel AND e.number = u.number";
         let ids: Vec<&[u8]> = absorbed.iter().map(|(id, ..)| id.0.as_slice()).collect();
         let numbers: Vec<i64> = absorbed.iter().map(|(_, epoch, _)| rows::signed(epoch.number)).collect();
         let authorised: Vec<_> = absorbed.iter().map(|(_, epoch, _)| Numeric(epoch.authorised)).collect();
         let spent: Vec<_> = absorbed.iter().map(|(_, epoch, _)| Numeric(epoch.spent)).collect();
-        self.query(sql, &[&ids, &numbers, &authorised, &spent]).await?;
+        let published: Vec<_> = absorbed.iter().map(|(_, epoch, _)| Numeric(epoch.published)).collect();
+        self.query(sql, &[&ids, &numbers, &authorised, &spent, &published]).await?;
+        let missed = absorbed.iter().filter(|(.., missed)| !missed.is_zero());
+        let (ids, missed): (Vec<&[u8]>, Vec<_>) =
+            missed.map(|(id, _, missed)| (id.0.as_slice(), Numeric(*missed))).unzip();
+        if ids.is_empty() {
+            return Ok(());
+        }
         // It counts as spent, so it is noted: on no route, and for no call of ours.
         let sql = "-- log_absorbed
             INSERT INTO sales_log (routes, channels, amounts, calls)
             VALUES (array_fill(''::text, ARRAY[$3::int4]), $1, $2, array_fill(0, ARRAY[$3::int4]))";
-        let missed: Vec<_> = absorbed.iter().map(|(.., missed)| Numeric(*missed)).collect();
-        let count = i32::try_from(absorbed.len()).map_err(|error| LedgerError::corrupt(&error))?;
+        let count = i32::try_from(ids.len()).map_err(|error| LedgerError::corrupt(&error))?;
         self.query(sql, &[&ids, &missed, &count]).await.map(drop)
     }
 
-    /// Adds the jobs that follow, in the same transaction. What is open already is not added again.
-    async fn add_jobs(&self, actions: &[(ChannelId, Action)]) -> Result<(), LedgerError> {
-        if actions.is_empty() {
+    /// Notes since when there has been something to claim. What is left after a claim counts as new: its first voucher came
+    /// while the claim was on its way.
+    async fn write_ages(&self, accounts: &[(Channel, Amount)]) -> Result<(), LedgerError> {
+        let sql = "-- write_ages
+            UPDATE epochs e
+            SET unclaimed_since = CASE WHEN e.voucher_amount > u.claimed
+                THEN CASE WHEN u.claimed > u.before THEN now() ELSE COALESCE(e.unclaimed_since, now()) END END
+            FROM unnest($1::bytea[], $2::numeric[], $3::numeric[]) AS u(id, claimed, before)
+            WHERE e.channel = u.id AND e.number = (SELECT max(number) FROM epochs WHERE channel = u.id)
+              AND (u.claimed > u.before
+                   OR COALESCE(e.voucher_amount > u.claimed, false) <> (e.unclaimed_since IS NOT NULL))";
+        let ids: Vec<&[u8]> = accounts.iter().map(|(channel, _)| channel.id.0.as_slice()).collect();
+        let claimed: Vec<_> = accounts.iter().map(|(channel, _)| Numeric(channel.facts.claimed)).collect();
+        let before: Vec<_> = accounts.iter().map(|(_, before)| Numeric(*before)).collect();
+        self.query(sql, &[&ids, &claimed, &before]).await.map(drop)
+    }
+
+    /// Adds the answers that follow, in the same transaction. What is open already is not added again.
+    async fn add_challenges(&self, jobs: &[NewJob]) -> Result<(), LedgerError> {
+        if jobs.is_empty() {
             return Ok(());
         }
-        let sql = "-- add_jobs
-            WITH added AS (
-                INSERT INTO jobs (kind, key, deployment, channel, amount)
-                SELECT $1, u.key, $2, u.channel, u.amount
-                FROM unnest($3::text[], $4::bytea[], $5::numeric[]) AS u(key, channel, amount)
-                ON CONFLICT (kind, key) WHERE state = 'open' DO NOTHING
-                RETURNING kind
-            )
-            SELECT pg_notify('sluice_jobs', kind) FROM (SELECT DISTINCT kind FROM added) k";
-        let amounts = actions.iter().map(|(_, Action::Challenge { amount, .. })| *amount);
-        let keys: Vec<String> =
-            actions.iter().zip(amounts.clone()).map(|((id, _), amount)| format!("{id}:{amount}")).collect();
-        let ids: Vec<&[u8]> = actions.iter().map(|(id, _)| id.0.as_slice()).collect();
-        let amounts: Vec<_> = amounts.map(Numeric).collect();
-        let kind = JobKind::Challenge.as_str();
-        self.query(sql, &[&kind, &self.advance.deployment, &keys, &ids, &amounts]).await.map(drop)
+        self.query(ADD_JOBS, &JobColumns::of(jobs).params()).await.map(drop)
     }
 }

@@ -7,7 +7,7 @@
 //! Statements are pipelined: when one fails, those behind it fail with it, and COMMIT rolls back.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use channel::ChannelId;
 use tokio::time::timeout;
@@ -16,6 +16,7 @@ use tokio_postgres::error::Severity;
 
 use super::connection::Connection;
 use super::entry::Entry;
+use super::totals::Lately;
 use super::{read, write};
 use crate::LedgerError;
 use crate::error::is_of_the_statement;
@@ -50,9 +51,10 @@ pub(super) async fn run(
     entries: &mut [Entry],
     lock: Lock,
     limits: &Limits,
+    lately: &Lately,
 ) -> Result<HashSet<ChannelId>, Failure> {
     let too_slow = || Failure::Connection(LedgerError::unavailable("the database is too slow"));
-    let reading = timeout(limits.step, read::read(connection, entries, lock)).await;
+    let reading = timeout(limits.step, read::read(connection, entries, lock, lately)).await;
     let (mut books, locked_elsewhere) = reading.map_err(|_| too_slow())??;
     for entry in entries.iter_mut().filter(|entry| !locked_elsewhere.contains(&entry.channel())) {
         books.apply(entry);
@@ -65,6 +67,7 @@ pub(super) async fn run(
         // A commit is never cancelled: giving up on it drops the connection, and what became of it is unknown.
         let commit = timeout(limits.step, write::write_and_commit(connection, &changes, limits.hold_ttl)).await;
         commit.map_err(|_| Failure::Connection(LedgerError::OutcomeUnknown))??;
+        books.rises().for_each(|(deployment, amount)| lately.note(deployment, amount, Instant::now()));
     }
     Ok(locked_elsewhere)
 }

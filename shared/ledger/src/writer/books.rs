@@ -1,16 +1,16 @@
 //! The rows of one batch in memory, and the rules applied to them in the order of arrival. No IO.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use channel::{
-    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldState, View, agree_close, capture, charge,
-    hold, release,
+    Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, Hold, HoldState, Signature, View, agree_close, capture,
+    charge, hold, must_be_open, release,
 };
 
 use super::debts::Debts;
-use super::entry::{Agree, Ending, Entry, Publish, Sale, Settle};
+use super::entry::{Agree, Ending, Entry, Publish, Sale, Settle, Which};
 use super::holds::Holds;
 use super::takings::{Taking, Takings};
 use crate::payments::{Order, Receipt, Refused, When};
@@ -20,9 +20,12 @@ use crate::{LedgerError, rows};
 #[derive(Default)]
 pub(super) struct Books {
     accounts: HashMap<ChannelId, Account>,
-    fresh: HashSet<String>,
+    /// The deployments that may sell, with what all their channels owe.
+    fresh: HashMap<String, Amount>,
     holds: Holds,
     debts: Debts,
+    /// By how much this batch raises what all channels owe, where that is limited.
+    rises: HashMap<Arc<str>, Amount>,
 }
 
 /// A channel and its epochs.
@@ -37,7 +40,8 @@ struct Account {
 /// What is to be written.
 #[derive(Default)]
 pub(super) struct Changes<'a> {
-    pub(super) epochs: Vec<(ChannelId, &'a Epoch)>,
+    /// With their channels.
+    pub(super) epochs: Vec<(&'a Channel, &'a Epoch)>,
     /// With their routes.
     pub(super) new_holds: Vec<(&'a Hold, &'a Arc<str>)>,
     pub(super) old_holds: Vec<(&'a Hold, SystemTime)>,
@@ -53,8 +57,14 @@ impl Changes<'_> {
 }
 
 impl Books {
-    /// Books of these accounts and holds; `fresh` are the deployments that may sell, `debts` what payers owe in all.
-    pub(super) fn open(accounts: Vec<(Channel, Epoch)>, fresh: HashSet<String>, holds: Holds, debts: Debts) -> Books {
+    /// Books of these accounts and holds; `fresh` are the deployments that may sell, with what all their channels owe,
+    /// `debts` what payers owe in all.
+    pub(super) fn open(
+        accounts: Vec<(Channel, Epoch)>,
+        fresh: HashMap<String, Amount>,
+        holds: Holds,
+        debts: Debts,
+    ) -> Books {
         let mut books = Books { fresh, holds, debts, ..Books::default() };
         for (channel, epoch) in accounts {
             let account = books.accounts.entry(channel.id).or_insert_with(|| Account {
@@ -93,22 +103,23 @@ impl Books {
 
     #[expect(clippy::result_large_err, reason = "a refusal is an answer, as large as the other one")]
     fn sell(&mut self, order: &Order) -> Sale {
-        let fresh = self.fresh.contains(&*order.deployment);
+        let owed_in_all = self.fresh.get(&*order.deployment).copied();
         let account = self.accounts.get_mut(&order.voucher.channel);
         let Some(account) = account.filter(|account| *account.channel.deployment == *order.deployment) else {
             // What we have not heard of while we were not listening may well be there.
-            let refusal = if fresh { channel::Refusal::Unknown } else { channel::Refusal::Stale };
+            let refusal = if owed_in_all.is_some() { channel::Refusal::Unknown } else { channel::Refusal::Stale };
             return Err(Refused { refusal, view: None });
         };
         let Account { channel, epochs, touched, takings, .. } = account;
         let Some((number, epoch)) = epochs.iter_mut().next_back() else {
             return Err(Refused { refusal: channel::Refusal::Unknown, view: None });
         };
-        if !fresh {
+        let Some(owed_in_all) = owed_in_all else {
             return Err(Refused { refusal: channel::Refusal::Stale, view: Some(View::of(channel, epoch)) });
-        }
+        };
         let limited = order.terms.limits_payers();
-        let owed = channel.exposure(epoch);
+        let (owed, authorised) = (channel.exposure(epoch), epoch.authorised);
+        let risen = self.rises.get(&order.deployment).copied().unwrap_or_default();
         let sale = channel::Sale {
             id: rows::hold_id(uuid::Uuid::now_v7()),
             voucher: &order.voucher,
@@ -116,6 +127,7 @@ impl Books {
             request: &order.request,
             prior: self.holds.prior(order, epoch.authorised),
             elsewhere: if limited { self.debts.elsewhere(channel, epoch) } else { Amount::ZERO },
+            in_all: owed_in_all.saturating_add(risen),
         };
         let sold = match order.settle {
             When::Now => charge(channel, epoch, &sale, &order.terms),
@@ -126,6 +138,10 @@ impl Books {
         if let channel::Sold::New { hold, retries } = &sold {
             touched.insert(*number);
             self.debts.moved(channel, owed, epoch);
+            if order.terms.limits_total() {
+                let more = epoch.authorised.saturating_sub(authorised);
+                self.rises.insert(order.deployment.clone(), risen.saturating_add(more));
+            }
             takings.note(&order.route, hold.captured);
             if let Some(line) = retries.and_then(|id| self.holds.get_mut(id)) {
                 line.hold.state = HoldState::Retried;
@@ -171,21 +187,35 @@ impl Books {
         Ok((account.channel.clone(), epoch.clone()))
     }
 
-    fn publish(&mut self, publish: &Publish) -> Result<(), LedgerError> {
+    /// The newest voucher; `None` for all of them when a close was asked for or agreed to, or a call would be disturbed.
+    fn publish(&mut self, publish: &Publish) -> Result<Option<(Amount, Signature)>, LedgerError> {
         let account = self.accounts.get_mut(&publish.channel).ok_or(LedgerError::NotFound("channel"))?;
         let (number, epoch) = account.epochs.iter_mut().next_back().ok_or(LedgerError::NotFound("epoch"))?;
-        if publish.amount > epoch.published {
-            epoch.published = publish.amount;
+        let newest = epoch.voucher.map_or(Amount::ZERO, |(amount, _)| amount);
+        let stays_open = must_be_open(&account.channel).is_ok();
+        let amount = match publish.which {
+            Which::UpTo(amount) => amount,
+            Which::AllIfQuiet if stays_open && epoch.is_quiet() => newest,
+            Which::All if stays_open => newest,
+            Which::AllIfQuiet | Which::All => return Ok(None),
+        };
+        if amount > epoch.published {
+            epoch.published = amount;
             account.touched.insert(*number);
         }
-        Ok(())
+        Ok(epoch.voucher)
+    }
+
+    /// By how much what is owed in all was raised, where that is limited.
+    pub(super) fn rises(&self) -> impl Iterator<Item = (&str, Amount)> {
+        self.rises.iter().map(|(deployment, amount)| (&**deployment, *amount))
     }
 
     /// Everything that is no longer as it was read.
     pub(super) fn changes(&self) -> Changes<'_> {
         let mut changes = Changes::default();
         for (id, account) in &self.accounts {
-            changes.epochs.extend(account.touched.iter().map(|number| (*id, &account.epochs[number])));
+            changes.epochs.extend(account.touched.iter().map(|number| (&account.channel, &account.epochs[number])));
             changes.takings.extend(account.takings.iter().map(|taking| (*id, taking)));
             if let (true, Some(amount)) = (account.agreed_now, account.channel.agreed_close) {
                 changes.agreed.push((*id, amount));

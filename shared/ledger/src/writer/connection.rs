@@ -63,8 +63,10 @@ const DEBTS: &str = "-- debts
     JOIN epochs e ON e.channel = c.id AND e.number = (SELECT max(number) FROM epochs WHERE channel = c.id)
     GROUP BY c.deployment, c.payer";
 
+/// The watcher's word and the wallet's; without either nothing is sold. And what was owed in all at the last look.
 const FRESH: &str = "-- fresh
-    SELECT id FROM deployments WHERE id = ANY($1) AND safe_until > clock_timestamp()";
+    SELECT id, exposure, extract(epoch FROM clock_timestamp() - exposure_at)::float8 FROM deployments
+    WHERE id = ANY($1) AND safe_until > clock_timestamp() AND clear_until > clock_timestamp()";
 
 const HOLDS_BY_ID: &str = concat!(
     "-- holds_by_id
@@ -104,10 +106,11 @@ const HOLDS_BY_HASH: &str = concat!(
 const WRITE_EPOCHS: &str = "-- write_epochs
     UPDATE epochs e
     SET authorised = u.authorised, spent = u.spent, held = u.held, published = u.published,
-        voucher_amount = u.voucher_amount, voucher_signature = u.voucher_signature
+        voucher_amount = u.voucher_amount, voucher_signature = u.voucher_signature,
+        unclaimed_since = CASE WHEN u.unclaimed THEN COALESCE(e.unclaimed_since, now()) END
     FROM unnest($1::bytea[], $2::int8[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
-                $8::bytea[])
-         AS u(channel, number, authorised, spent, held, published, voucher_amount, voucher_signature)
+                $8::bytea[], $9::bool[])
+         AS u(channel, number, authorised, spent, held, published, voucher_amount, voucher_signature, unclaimed)
     WHERE e.channel = u.channel AND e.number = u.number";
 
 /// Times are taken row by row: where one batch makes two holds of one request, the later is the newer.
@@ -126,7 +129,8 @@ const UPDATE_HOLDS: &str = "-- update_holds
     WHERE h.id = u.id AND h.created_at = u.created_at";
 
 const WRITE_AGREED: &str = "-- write_agreed
-    UPDATE channels c SET agreed_close = u.amount FROM unnest($1::bytea[], $2::numeric[]) AS u(id, amount)
+    UPDATE channels c SET agreed_close = u.amount, agreed_at = now()
+    FROM unnest($1::bytea[], $2::numeric[]) AS u(id, amount)
     WHERE c.id = u.id";
 
 const LOG_SALES: &str = "-- log_sales

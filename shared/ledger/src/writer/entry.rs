@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use channel::{Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, HoldId};
+use channel::{Amount, Capture, Channel, ChannelId, CloseRefusal, Epoch, HoldId, Signature};
 use tokio::sync::oneshot;
 
 use crate::{LedgerError, Order, Receipt, Refused};
@@ -21,7 +21,7 @@ pub(crate) enum Entry {
     Sell(Ask<Order, Sale>),
     Settle(Ask<Settle, Capture>),
     Agree(Ask<Agree, Result<(Channel, Epoch), CloseRefusal>>),
-    Publish(Ask<Publish, ()>),
+    Publish(Ask<Publish, Option<(Amount, Signature)>>),
 }
 
 pub(crate) type Sale = Result<Receipt, Refused>;
@@ -47,10 +47,21 @@ pub(crate) struct Agree {
     pub(crate) amount: Amount,
 }
 
-/// Vouchers up to this amount can be read on chain.
+/// Vouchers of the channel can be read on chain from now on.
 pub(crate) struct Publish {
     pub(crate) channel: ChannelId,
-    pub(crate) amount: Amount,
+    pub(crate) which: Which,
+}
+
+/// Which vouchers.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    /// Those up to this amount.
+    UpTo(Amount),
+    /// All, unless that would disturb a call.
+    AllIfQuiet,
+    /// All.
+    All,
 }
 
 impl<Q, A> Ask<Q, A> {

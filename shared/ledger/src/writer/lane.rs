@@ -14,6 +14,7 @@ use super::Calm;
 use super::batch::{self, Failure, Limits, Lock};
 use super::connection::Connection;
 use super::entry::Entry;
+use super::totals::Lately;
 use crate::{LedgerError, Settings};
 
 /// Between two attempts to connect. In between, everything asked fails at once.
@@ -27,6 +28,7 @@ pub(super) struct Lane {
     limits: Limits,
     pub(super) batch_max: usize,
     calm: Arc<Calm>,
+    lately: Arc<Lately>,
     connection: Option<Connection>,
     failed: Option<(Instant, LedgerError)>,
 }
@@ -61,7 +63,12 @@ pub(super) async fn run(
 }
 
 impl Lane {
-    pub(super) fn new(settings: &Settings, purpose: &'static str, calm: Arc<Calm>) -> Result<Lane, LedgerError> {
+    pub(super) fn new(
+        settings: &Settings,
+        purpose: &'static str,
+        calm: Arc<Calm>,
+        lately: Arc<Lately>,
+    ) -> Result<Lane, LedgerError> {
         Ok(Lane {
             config: settings.postgres()?,
             purpose,
@@ -69,6 +76,7 @@ impl Lane {
             limits: Limits { step: settings.commit_timeout(), hold_ttl: settings.hold_ttl() },
             batch_max: settings.batch_max,
             calm,
+            lately,
             connection: None,
             failed: None,
         })
@@ -104,10 +112,10 @@ impl Lane {
     }
 
     async fn commit(&mut self, entries: &mut [Entry], lock: Lock) -> Result<HashSet<ChannelId>, Failure> {
-        let limits = self.limits;
+        let (limits, lately) = (self.limits, self.lately.clone());
         let connection = self.connection().await.map_err(Failure::Connection)?;
         let started = Instant::now();
-        let done = batch::run(connection, entries, lock, &limits).await;
+        let done = batch::run(connection, entries, lock, &limits, &lately).await;
         metrics::histogram!("ledger_tx_seconds", "tx" => "payments").record(started.elapsed().as_secs_f64());
         metrics::histogram!("ledger_batch_entries").record(count(entries.len()));
         if let Err(Failure::Connection(error)) = &done {

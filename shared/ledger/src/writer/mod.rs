@@ -21,6 +21,7 @@ mod lane;
 mod patient;
 mod read;
 mod takings;
+mod totals;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use crate::{LedgerError, Settings};
 use lane::Lane;
 
-pub(crate) use entry::{Agree, Ask, Ending, Entry, Publish, Settle};
+pub(crate) use entry::{Agree, Ask, Ending, Entry, Publish, Settle, Which};
 
 /// The queue's end that callers hold.
 pub(crate) struct Writer {
@@ -49,8 +50,9 @@ impl Writer {
         let (queue, entries) = mpsc::channel(settings.queue_max);
         let (skipped, to_wait_for) = mpsc::channel(settings.queue_max);
         let (stop, lanes) = (CancellationToken::new(), TaskTracker::new());
-        let fast = Lane::new(settings, "sluice payments", calm.clone())?;
-        let patient = Lane::new(settings, "sluice payments, patient", calm)?;
+        let lately = Arc::new(totals::Lately::default());
+        let fast = Lane::new(settings, "sluice payments", calm.clone(), lately.clone())?;
+        let patient = Lane::new(settings, "sluice payments, patient", calm, lately)?;
         lanes.spawn(lane::run(fast, entries, skipped, stop.clone()));
         lanes.spawn(patient::run(patient, to_wait_for, settings.lock_timeout(), settings.queue_max));
         lanes.close();

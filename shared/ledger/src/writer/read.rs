@@ -1,6 +1,7 @@
 //! The first round trip: lock, and read what the rules need.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
 use channel::{Amount, ChannelId, RequestHash, Step};
@@ -16,6 +17,7 @@ use super::connection::Connection;
 use super::debts::Debts;
 use super::entry::Entry;
 use super::holds::{Holds, Stored};
+use super::totals::{Lately, Sum};
 use crate::numeric::Numeric;
 use crate::{LedgerError, rows};
 
@@ -24,6 +26,7 @@ pub(super) async fn read(
     connection: &Connection,
     entries: &[Entry],
     lock: Lock,
+    lately: &Lately,
 ) -> Result<(Books, HashSet<ChannelId>), Failure> {
     let statements = &connection.statements;
     let wanted = Wanted::by(entries);
@@ -56,7 +59,8 @@ pub(super) async fn read(
     let rows = (|| Ok((begun.and(locked)?, accounts?, debts?, fresh?, [by_id?, by_request?, by_hash?])))();
     match rows {
         Ok((locked, accounts, debts, fresh, holds)) => {
-            open_books(&locked, &accounts, &debts, &fresh, &holds).map_err(Failure::Connection)
+            let fresh = owed_in_all(&fresh, lately);
+            fresh.and_then(|fresh| open_books(&locked, &accounts, &debts, fresh, &holds)).map_err(Failure::Connection)
         }
         Err(error) => {
             let failure = Failure::of(error, LedgerError::before_commit);
@@ -82,7 +86,7 @@ fn open_books(
     locked: &[Row],
     accounts: &[Row],
     debts: &[Row],
-    fresh: &[Row],
+    fresh: HashMap<String, Amount>,
     holds: &[Vec<Row>],
 ) -> Result<(Books, HashSet<ChannelId>), LedgerError> {
     let locked: HashSet<(ChannelId, u64)> = locked
@@ -98,7 +102,6 @@ fn open_books(
     accounts.retain(|(channel, _)| !locked_elsewhere.contains(&channel.id));
     let owed = |row| Ok((rows::get(row, 0)?, Address::from(rows::fixed(row, 1)?), rows::amount(row, 2)?));
     let debts: Debts = debts.iter().map(owed).collect::<Result<_, LedgerError>>()?;
-    let fresh = fresh.iter().map(|row| rows::get(row, 0)).collect::<Result<_, _>>()?;
     let holds = holds
         .iter()
         .flatten()
@@ -108,6 +111,19 @@ fn open_books(
         })
         .collect::<Result<_, LedgerError>>()?;
     Ok((Books::open(accounts, fresh, Holds::read(holds), debts), locked_elsewhere))
+}
+
+/// The deployments that may sell, with what all their channels owe: what somebody summed up last, and what was sold here since.
+fn owed_in_all(fresh: &[Row], lately: &Lately) -> Result<HashMap<String, Amount>, LedgerError> {
+    let now = Instant::now();
+    let owed = |row: &Row| {
+        let (name, age): (String, Option<f64>) = (rows::get(row, 0)?, rows::get(row, 2)?);
+        let age = age.map(|age| Duration::try_from_secs_f64(age.max(0.0)).unwrap_or(Duration::MAX));
+        let sum = rows::optional_amount(row, 1)?.zip(age).map(|(owed, age)| Sum { owed, age });
+        let owed = lately.owed(&name, sum, now);
+        Ok((name, owed))
+    };
+    fresh.iter().map(owed).collect()
 }
 
 /// What the entries of a batch need read.

@@ -35,15 +35,18 @@ pub(super) async fn write_and_commit(
 async fn write_epochs(connection: &Connection, changes: &Changes<'_>) -> Result<u64, Error> {
     let epochs = &changes.epochs;
     let numerics = |of: fn(&Epoch) -> Amount| epochs.iter().map(|(_, e)| Numeric(of(e))).collect::<Vec<_>>();
-    let channels: Vec<&[u8]> = epochs.iter().map(|(id, _)| id.0.as_slice()).collect();
+    let channels: Vec<&[u8]> = epochs.iter().map(|(channel, _)| channel.id.0.as_slice()).collect();
     let numbers: Vec<i64> = epochs.iter().map(|(_, epoch)| rows::signed(epoch.number)).collect();
     let vouchers: Vec<Option<Numeric>> =
         epochs.iter().map(|(_, e)| e.voucher.map(|(amount, _)| Numeric(amount))).collect();
     let signatures: Vec<Option<&[u8]>> =
         epochs.iter().map(|(_, e)| e.voucher.as_ref().map(|(_, signature)| signature.as_bytes().as_slice())).collect();
+    let unclaimed: Vec<bool> =
+        epochs.iter().map(|(channel, e)| e.voucher.is_some_and(|(amount, _)| amount > channel.facts.claimed)).collect();
     let (authorised, spent) = (numerics(|e| e.authorised), numerics(|e| e.spent));
     let (held, published) = (numerics(|e| e.held), numerics(|e| e.published));
-    let params: &Params<'_> = &[&channels, &numbers, &authorised, &spent, &held, &published, &vouchers, &signatures];
+    let params: &Params<'_> =
+        &[&channels, &numbers, &authorised, &spent, &held, &published, &vouchers, &signatures, &unclaimed];
     change(connection, &connection.statements.write_epochs, epochs.len(), params).await
 }
 

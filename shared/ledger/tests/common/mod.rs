@@ -91,6 +91,7 @@ pub fn advance(from: Option<BlockRef>, to: BlockRef, confirmed: u64, events: Vec
 /// Opens channels 0..count in block 1, confirmed.
 pub async fn open_channels(ledger: &Ledger, count: u64, deposit: u128) {
     ledger.register(&deployment()).await.expect("it is new");
+    testkit::clear::all_clear(ledger, DEPLOYMENT).await.expect("it is known");
     let opened = EventKind::Opened { deposit: amount(deposit) };
     let events = (0..count).map(|n| event(n, block(1, 0), n, opened)).collect();
     ledger.advance(&advance(None, block(1, 0), 1, events)).await.expect("the first advance");
