@@ -32,7 +32,7 @@ impl Block {
 /// The few fields of a header that every EVM chain has. Anything stricter would stop at the first chain with its own ideas.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Header {
+pub(crate) struct Header {
     number: U64,
     hash: B256,
     parent_hash: B256,

@@ -64,6 +64,11 @@ impl EvmError {
         matches!(self, EvmError::Transport(_) | EvmError::Timeout(_) | EvmError::Malformed(_))
     }
 
+    /// True for what says something about the node and nothing about the question: another node may answer.
+    pub(crate) const fn is_of_the_node(&self) -> bool {
+        self.is_transient() || matches!(self, EvmError::WrongChain { .. })
+    }
+
     /// A short name for metrics.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -1,30 +1,29 @@
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
-use alloy::transports::TransportError;
-use alloy_primitives::U64;
+use futures::future::join_all;
 
 use crate::EvmError;
 use crate::classify::classify;
-use crate::transport::Http;
+use crate::node::{Classify, Node, Standing};
 
-/// How often a read is tried when the connection fails at once. A time-out is not repeated: the caller has waited enough.
+/// How often a read is tried when connections fail at once. A time-out is not repeated: the caller has waited enough.
 const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// How long a chain id that was seen is believed. After any failure it is asked for at once: the node behind an address
-/// may have been replaced.
-const CHAIN_ID_AGE: Duration = Duration::from_secs(60);
+/// How far one of several nodes may be behind the others, in blocks, unless told otherwise.
+const MAX_LAG: u64 = 5;
 
-/// A node of one chain. Clones share the connections.
+/// A chain, by one node or by several that stand in for each other. Clones share the connections.
+///
+/// Questions go to the first node that works; the next one is asked when it fails, and it is left alone for a while. Nodes
+/// that lag or are on another fork are avoided, as long as somebody runs [`Rpc::compare_for_ever`].
 #[derive(Clone)]
 pub struct Rpc {
-    client: RpcClient,
+    pub(crate) nodes: Arc<[Node]>,
     chain_id: u64,
-    timeout: Duration,
-    checked: Arc<Mutex<Option<Instant>>>,
+    pub(crate) max_lag: u64,
 }
 
 impl Rpc {
@@ -36,7 +35,7 @@ impl Rpc {
     /// [`EvmError::Malformed`] for an address that is none.
     pub async fn connect(url: &str, chain_id: u64, timeout: Duration) -> Result<Rpc, EvmError> {
         let rpc = Rpc::new(url, chain_id, timeout)?;
-        rpc.check_chain().await?;
+        join_all(rpc.nodes.iter().map(Node::check_chain)).await.into_iter().collect::<Result<(), _>>()?;
         Ok(rpc)
     }
 
@@ -45,13 +44,47 @@ impl Rpc {
     /// # Errors
     /// [`EvmError::Malformed`] for an address that is none.
     pub fn new(url: &str, chain_id: u64, timeout: Duration) -> Result<Rpc, EvmError> {
-        let http = Http::new(url).map_err(EvmError::Malformed)?;
-        // Whether the node is local only chooses alloy's poll interval, which we do not use.
-        let client = RpcClient::new(http, false);
-        Ok(Rpc { client, chain_id, timeout, checked: Arc::default() })
+        Rpc::over(&[url], chain_id, timeout, MAX_LAG)
     }
 
-    /// The chain that the node was checked to serve.
+    /// As [`Rpc::new`], over several nodes, the most trusted one first. One that is more than `max_lag` blocks behind the
+    /// others is avoided.
+    ///
+    /// # Errors
+    /// [`EvmError::Malformed`] for an address that is none, or without any.
+    pub fn over(urls: &[&str], chain_id: u64, timeout: Duration, max_lag: u64) -> Result<Rpc, EvmError> {
+        let node = |(index, url): (usize, &&str)| Node::new(index, url, chain_id, timeout);
+        let nodes = urls.iter().enumerate().map(node).collect::<Result<Arc<[Node]>, _>>()?;
+        if nodes.is_empty() {
+            return Err(EvmError::Malformed("a chain needs the address of a node".to_owned()));
+        }
+        Ok(Rpc { nodes, chain_id, max_lag })
+    }
+
+    /// Refuses nodes that serve another chain, of those that answer. To be called once at the start: later each node is
+    /// asked again every minute and after any failure, and one of another chain is not believed.
+    ///
+    /// # Errors
+    /// [`EvmError::WrongChain`].
+    pub async fn refuse_other_chains(&self) -> Result<(), EvmError> {
+        let answers = join_all(self.nodes.iter().map(Node::check_chain)).await;
+        let wrong = |answer: &Result<(), EvmError>| matches!(answer, Err(EvmError::WrongChain { .. }));
+        answers.into_iter().find(wrong).unwrap_or(Ok(()))
+    }
+
+    /// Asks every node anew which chain it serves. To be called before something is believed that changes much: a node may
+    /// have been replaced since it was asked.
+    ///
+    /// # Errors
+    /// [`EvmError::WrongChain`] when one that was believed until now serves another; it is not believed from here on.
+    pub async fn check_chains_again(&self) -> Result<(), EvmError> {
+        let believed: Vec<&Node> = self.nodes.iter().filter(|node| node.chain_is_known()).collect();
+        let answers = join_all(believed.into_iter().map(Node::check_chain)).await;
+        let wrong = |answer: &Result<(), EvmError>| matches!(answer, Err(EvmError::WrongChain { .. }));
+        answers.into_iter().find(wrong).unwrap_or(Ok(()))
+    }
+
+    /// The chain that the nodes are checked to serve.
     pub const fn chain_id(&self) -> u64 {
         self.chain_id
     }
@@ -70,7 +103,7 @@ impl Rpc {
         &self,
         method: &'static str,
         params: P,
-        classify: fn(TransportError) -> EvmError,
+        classify: Classify,
     ) -> Result<R, EvmError>
     where
         P: RpcSend + Clone,
@@ -78,72 +111,65 @@ impl Rpc {
     {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.once(method, params.clone(), classify).await {
+            match self.ask_in_turn(method, &params, classify).await {
                 Err(EvmError::Transport(reason)) => {
-                    tracing::debug!(method, reason, "asking the node again");
+                    tracing::debug!(method, reason, "asking again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
                 other => return other,
             }
         }
-        self.once(method, params, classify).await
+        self.ask_in_turn(method, &params, classify).await
     }
 
-    /// Asks once, for what is not to be repeated.
-    pub(crate) async fn once<P, R>(
+    /// Asks one node after the other until one answers. One that refuses may lack what another has: the refusal is the answer
+    /// when no other has a better one. With none, the error is the one that asking again helps least with.
+    async fn ask_in_turn<P, R>(&self, method: &'static str, params: &P, classify: Classify) -> Result<R, EvmError>
+    where
+        P: RpcSend + Clone,
+        R: RpcRecv,
+    {
+        let mut failure = EvmError::Transport("every node is on another fork".to_owned());
+        let mut refusal = None;
+        for node in self.in_turn() {
+            match node.ask(method, params.clone(), classify).await {
+                Err(error) if error.is_of_the_node() => {
+                    tracing::debug!(chain = self.chain_id, node = node.index, method, %error, "a node failed");
+                    if matches!(failure, EvmError::Transport(_)) {
+                        failure = error;
+                    }
+                }
+                Err(error @ EvmError::Rejected { .. }) => refusal = refusal.or(Some(error)),
+                answer => return answer,
+            }
+        }
+        Err(refusal.unwrap_or(failure))
+    }
+
+    /// Tells something once to every node that works; to all there are, when none does.
+    pub(crate) async fn tell_all<P, R>(
         &self,
         method: &'static str,
         params: P,
-        classify: fn(TransportError) -> EvmError,
-    ) -> Result<R, EvmError>
+        classify: Classify,
+    ) -> Vec<Result<R, EvmError>>
     where
-        P: RpcSend,
+        P: RpcSend + Clone,
         R: RpcRecv,
     {
-        if !self.chain_is_known() {
-            self.check_chain().await?;
+        let mut nodes: Vec<&Node> = self.nodes.iter().filter(|node| node.is_preferred()).collect();
+        if nodes.is_empty() {
+            nodes = self.in_turn();
         }
-        self.exchange(method, params, classify).await
+        join_all(nodes.into_iter().map(|node| node.ask(method, params.clone(), classify))).await
     }
 
-    fn chain_is_known(&self) -> bool {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        checked.is_some_and(|at| at.elapsed() < CHAIN_ID_AGE)
-    }
-
-    async fn check_chain(&self) -> Result<(), EvmError> {
-        let got: U64 = self.exchange("eth_chainId", (), classify).await?;
-        let got = got.to::<u64>();
-        if got != self.chain_id {
-            return Err(EvmError::WrongChain { expected: self.chain_id, got });
-        }
-        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        Ok(())
-    }
-
-    async fn exchange<P, R>(
-        &self,
-        method: &'static str,
-        params: P,
-        classify: fn(TransportError) -> EvmError,
-    ) -> Result<R, EvmError>
-    where
-        P: RpcSend,
-        R: RpcRecv,
-    {
-        let answer = tokio::time::timeout(self.timeout, self.client.request::<P, R>(method, params)).await;
-        let result = match answer {
-            Ok(answer) => answer.map_err(classify),
-            Err(_) => Err(EvmError::Timeout(self.timeout)),
-        };
-        if matches!(result, Err(EvmError::Transport(_) | EvmError::Timeout(_))) {
-            *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        let outcome = result.as_ref().err().map_or("ok", EvmError::label);
-        metrics::counter!("evm_requests_total", "chain" => self.chain_id.to_string(), "method" => method, "outcome" => outcome)
-            .increment(1);
-        result
+    /// The nodes, the one to be asked first first. One on another fork is none of them.
+    fn in_turn(&self) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> = self.nodes.iter().filter(|node| node.standing() != Standing::Forked).collect();
+        nodes.sort_by_key(|node| !node.is_preferred());
+        nodes
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::place;
 use crate::classify::classify_sent;
-use crate::{EvmError, Rpc};
+use crate::{Block, EvmError, Rpc, Transaction};
 
 /// How often a receipt is looked for.
 const RECEIPT_POLL: Duration = Duration::from_millis(250);
@@ -71,6 +71,15 @@ impl Rpc {
         self.read("eth_call", (request, "latest")).await
     }
 
+    /// As [`Rpc::call`], after a block of the past. Nodes know this about the last hundred blocks or so.
+    ///
+    /// # Errors
+    /// As [`Rpc::call`].
+    pub async fn call_at(&self, to: Address, data: Bytes, block: u64) -> Result<Bytes, EvmError> {
+        let request = CallRequest { from: None, to: Some(to), value: U256::ZERO, data };
+        self.read("eth_call", (request, U64::from(block))).await
+    }
+
     /// The code at an address; empty for none.
     ///
     /// # Errors
@@ -97,6 +106,15 @@ impl Rpc {
         Ok(nonce.to())
     }
 
+    /// As [`Rpc::mined_nonce`], after a block of the past. Nodes know this about the last hundred blocks or so.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn nonce_at(&self, account: Address, block: u64) -> Result<u64, EvmError> {
+        let nonce: U64 = self.read("eth_getTransactionCount", (account, U64::from(block))).await?;
+        Ok(nonce.to())
+    }
+
     /// What an account has of the chain's own coin, in wei.
     ///
     /// # Errors
@@ -111,7 +129,15 @@ impl Rpc {
     /// # Errors
     /// As any read.
     pub async fn fees(&self) -> Result<Fees, EvmError> {
-        let Some(base_fee) = self.head().await?.base_fee else {
+        self.fees_at(&self.head().await?).await
+    }
+
+    /// As [`Rpc::fees`], when `head` is the newest block.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn fees_at(&self, head: &Block) -> Result<Fees, EvmError> {
+        let Some(base_fee) = head.base_fee else {
             let price: U128 = self.read("eth_gasPrice", ()).await?;
             return Ok(Fees { max_fee: price.to(), max_priority_fee: price.to() });
         };
@@ -136,14 +162,42 @@ impl Rpc {
         Ok(gas.to())
     }
 
-    /// Hands a signed transaction to the node. Asked once: whether to ask again is the caller's to decide, who knows what
+    /// Why a transaction reverted or would revert: what the contract says to the same call after `block`, or at the head,
+    /// whatever waits to be mined; `None` when it does not object.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn revert_reason(
+        &self,
+        from: Address,
+        transaction: &Transaction,
+        block: Option<u64>,
+    ) -> Result<Option<String>, EvmError> {
+        let Transaction { to, value, ref data, .. } = *transaction;
+        let request = CallRequest { from: Some(from), to, value, data: data.clone() };
+        let block = block.map_or("latest".to_owned(), |block| format!("{block:#x}"));
+        match self.read::<_, Bytes>("eth_call", (request, block)).await {
+            Ok(_) => Ok(None),
+            Err(EvmError::Revert { reason, .. }) => Ok(Some(reason)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hands a signed transaction to every node that works. Asked once: whether to ask again is the caller's to decide, who knows what
     /// else was signed with the same nonce.
     ///
     /// # Errors
     /// [`EvmError::Rejected`] when the node does not take it; after [`EvmError::Transport`] and [`EvmError::Timeout`] it
     /// may have taken it.
     pub async fn send_raw(&self, raw: &[u8]) -> Result<B256, EvmError> {
-        self.once("eth_sendRawTransaction", (Bytes::copy_from_slice(raw),), classify_sent).await
+        let answers = self.send_to_all(raw).await;
+        let first_to_take_it = answers.into_iter().min_by_key(Result::is_err);
+        first_to_take_it.unwrap_or_else(|| Err(EvmError::Transport("there is no node to ask".to_owned())))
+    }
+
+    /// Hands a signed transaction to every node that works, once; what each of them said.
+    pub(crate) async fn send_to_all(&self, raw: &[u8]) -> Vec<Result<B256, EvmError>> {
+        self.tell_all("eth_sendRawTransaction", (Bytes::copy_from_slice(raw),), classify_sent).await
     }
 
     /// What became of a transaction; `None` while it is not mined (or no longer: reorganisations happen).

@@ -1,9 +1,9 @@
-use alloy::consensus::{SignableTransaction, TxEip1559};
-use alloy::eips::Encodable2718;
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::eips::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use channel::Key;
 
-use crate::Fees;
+use crate::{EvmError, Fees};
 
 /// A transaction to be signed (EIP-1559).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,28 @@ pub struct Transaction {
     pub gas: u64,
     /// The most a unit of gas may cost.
     pub fees: Fees,
+}
+
+impl Transaction {
+    /// What was signed: the inverse of [`sign_transaction`].
+    ///
+    /// # Errors
+    /// [`EvmError::Malformed`] when these are not the bytes of a transaction of ours.
+    pub fn decode(mut raw: &[u8]) -> Result<Transaction, EvmError> {
+        let malformed = |reason: &str| EvmError::Malformed(format!("not a transaction of ours: {reason}"));
+        let envelope = TxEnvelope::decode_2718(&mut raw).map_err(|error| malformed(&error.to_string()))?;
+        let TxEnvelope::Eip1559(signed) = envelope else { return Err(malformed("another type")) };
+        let transaction = signed.into_parts().0;
+        Ok(Transaction {
+            chain_id: transaction.chain_id,
+            nonce: transaction.nonce,
+            to: transaction.to.into_to(),
+            data: transaction.input,
+            value: transaction.value,
+            gas: transaction.gas_limit,
+            fees: Fees { max_fee: transaction.max_fee_per_gas, max_priority_fee: transaction.max_priority_fee_per_gas },
+        })
+    }
 }
 
 /// A transaction that any node can be given.
