@@ -29,44 +29,56 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks at one dependency.
 pub struct Check {
-    name: &'static str,
+    name: String,
     required: bool,
-    run: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    run: Box<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>,
     seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
 struct Seen {
     last_ok: Option<Instant>,
-    problem: Option<String>,
+    said: Option<Result<String, String>>,
 }
 
 impl Check {
     /// A check without which the process is not ready.
-    pub fn required<F, R>(name: &'static str, run: F) -> Check
+    pub fn required<F, R>(name: impl Into<String>, run: F) -> Check
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Check { name, required: true, run: Box::new(move || Box::pin(run())), seen: Mutex::default() }
+        Check { required: true, ..Check::informative(name, run) }
     }
 
     /// A check that `/readyz?verbose` reports, and nothing more.
-    pub fn informative<F, R>(name: &'static str, run: F) -> Check
+    pub fn informative<F, R>(name: impl Into<String>, run: F) -> Check
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Check { required: false, ..Check::required(name, run) }
+        Check::telling(name, move || {
+            let answer = run();
+            async move { answer.await.map(|()| "ok".to_owned()) }
+        })
+    }
+
+    /// A check that `/readyz?verbose` reports, with its own words for what is well too.
+    pub fn telling<F, R>(name: impl Into<String>, run: F) -> Check
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        Check { name: name.into(), required: false, run: Box::new(move || Box::pin(run())), seen: Mutex::default() }
     }
 
     async fn probe(&self) {
-        let result = tokio::time::timeout(INTERVAL, (self.run)()).await.unwrap_or(Err("no answer in time".to_owned()));
+        let said = tokio::time::timeout(INTERVAL, (self.run)()).await.unwrap_or(Err("no answer in time".to_owned()));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if result.is_ok() {
+        if said.is_ok() {
             seen.last_ok = Some(Instant::now());
         }
-        seen.problem = result.err();
+        seen.said = Some(said);
     }
 
     fn holds(&self) -> bool {
@@ -76,12 +88,8 @@ impl Check {
 
     fn describe(&self) -> (String, serde_json::Value) {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = match (&seen.problem, seen.last_ok) {
-            (Some(problem), _) => problem.as_str(),
-            (None, Some(_)) => "ok",
-            (None, None) => "not checked yet",
-        };
-        (self.name.to_owned(), state.into())
+        let (Ok(state) | Err(state)) = seen.said.clone().unwrap_or(Err("not checked yet".to_owned()));
+        (self.name.clone(), state.into())
     }
 }
 

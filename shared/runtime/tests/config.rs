@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use channel::{Amount, Step};
+use channel::{Amount, Coin, Step};
 use runtime::config::{Charge, ConfigError, Goods, Matcher, Price, load};
 use tempfile::TempDir;
 
@@ -142,6 +142,67 @@ fn a_payer_is_blocked_or_allowed_not_both() {
 }
 
 #[test]
+fn a_wallet_that_could_not_act_in_time_is_refused() {
+    for (setting, expected) in [
+        ("max_fee_gwei = 0", "wallet.max_fee_gwei"),
+        ("normal_fee_percent = 76", "wallet.normal_fee_percent: must be between 1 and 75"),
+        ("confirmations = 101", "wallet.confirmations: at most 100"),
+        ("unmined_max = 0", "wallet.unmined_max"),
+    ] {
+        let error = Folder::with(&format!("{DEPLOYMENT}\n[wallet]\n{setting}\n")).error();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn refills_that_make_no_sense_are_refused() {
+    let outbound = |change: &str| {
+        let fine = "deployment = \"main\"\nreceiver = \"0x8Bf640A099fE945DA46F354D3B49c48a125F48B6\"\nopen_block = 7\n\
+                    key_file = \"k\"\nthreshold = 2\namount = 10\ncap_per_day = 50\n";
+        let (key, _) = change.split_once(" = ").expect("a key and a value");
+        let others: String =
+            fine.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+        format!("[outbound.reports]\n{others}{change}")
+    };
+    for (section, expected) in [
+        (
+            "[wallet.gas.62]\nlow = 1\nhigh = 2".to_owned(),
+            "wallet.gas.62: there is no deployment on a chain with this id",
+        ),
+        (
+            "[wallet.gas.61]\nlow = 2\nhigh = \"2 wei\"".to_owned(),
+            "wallet.gas.61: low must be above 0, and high above low",
+        ),
+        ("[wallet.gas.61]\nlow = 1\nhigh = \"1.5\"".to_owned(), "wallet.gas.61.high: \"1.5\" is no amount"),
+        ("[wallet.gas.61]\nlow = 1\nhigh = 2\nkey_file = \"k\"".to_owned(), "key_file and cap_per_day go together"),
+        (outbound("deployment = \"other\""), "outbound.reports.deployment: there is no deployment `other`"),
+        (outbound("amount = 0"), "outbound.reports.amount: must be above 0"),
+        (outbound("cap_per_day = 0"), "outbound.reports.cap_per_day: must be above 0"),
+    ] {
+        let error = Folder::with(&format!("{DEPLOYMENT}\n{section}\n")).error();
+        assert!(error.contains(expected), "{section}: {error}");
+    }
+    let gas = "[wallet.gas.61]\nlow = 5\nhigh = \"2 gwei\"\nkey_file = \"k\"\ncap_per_day = \"0.5 ether\"";
+    let folder = Folder::with(&format!("{DEPLOYMENT}\n{gas}\n{}\n", outbound("amount = 10")));
+    let config = load(&folder.path()).expect("usable");
+    let policy = config.wallet.gas_on(61).expect("it is said").policy();
+    assert_eq!((policy.threshold, policy.cap_per_day), (Amount::new(5), Amount::new(500_000_000_000_000_000)));
+    assert!(config.outbound["reports"].key_file.starts_with(folder.0.path()), "relative to the file");
+}
+
+#[test]
+fn deployments_on_one_chain_share_their_nodes() {
+    let (_, section) = DEPLOYMENT.split_once("[deployments.main]").expect("a deployment");
+    let other =
+        section.replace("0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512", "0x5FbDB2315678afecb367f032d93F642f64180aa3");
+    let folder = Folder::with(&format!("{DEPLOYMENT}rpc_urls = [\"http://b\"]\n[deployments.other]\n{other}"));
+    let config = load(&folder.path()).expect("usable");
+    assert_eq!(config.nodes_of(61), ["http://127.0.0.1:8545/secret-token", "http://b"]);
+    assert!(config.nodes_of(62).is_empty());
+    assert!(!format!("{config:?}").contains("http://b"), "it may be secret");
+}
+
+#[test]
 fn a_route_that_makes_no_sense_is_refused() {
     for (route, expected) in [
         (
@@ -162,6 +223,29 @@ fn a_route_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn claims_follow_what_is_written_and_what_makes_no_sense_is_refused() {
+    let section = "[deployments.main.claim]";
+    for (line, expected) in [
+        ("coin = 0", "deployments.main.claim.coin: must be above 0"),
+        ("gas = 0", "deployments.main.claim.gas: must be above 0"),
+        ("max_gas_percent = 0", "deployments.main.claim.max_gas_percent: must be between 1 and 100"),
+        ("max_gas_percent = 101", "deployments.main.claim.max_gas_percent: must be between 1 and 100"),
+        ("min_amount = 0", "deployments.main.claim.min_amount: must be above 0"),
+        ("min = 7", "deployments.main.claim.min: unknown field"),
+    ] {
+        let error = Folder::with(&format!("{DEPLOYMENT}\n{section}\n{line}\n")).error();
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+    let policy = |text: &str| load(&Folder::with(text).path()).expect("usable").deployments["main"].policy();
+    assert_eq!(policy(DEPLOYMENT).coin, None, "nothing by itself");
+    let written = policy(&format!("{DEPLOYMENT}\n{section}\ncoin = \"1 gwei\"\ncoin_units = 5\nmin_amount = 700\n"));
+    assert_eq!(written.coin, Some(Coin { wei: 1_000_000_000, units: Amount::new(5) }));
+    assert_eq!(written.min_amount, Amount::new(700));
+    let limited = format!("{DEPLOYMENT}max_exposure = 1001\n{section}\nmin_amount = 700\n");
+    assert_eq!(policy(&limited).min_amount, Amount::new(501), "payers do not wait for it");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = load(&PathBuf::from("/nowhere/sluice.toml")).expect_err("refused");
     assert!(matches!(error, ConfigError::Unreadable { .. }));
@@ -172,6 +256,33 @@ fn a_missing_file_is_named() {
 fn secrets_are_not_shown() {
     let config = load(&Folder::with(DEPLOYMENT).path()).expect("usable");
     assert!(!format!("{config:?}").contains("secret-token"));
+}
+
+#[test]
+fn a_broker_is_left_out_or_named_with_files_beside_the_configuration() {
+    assert!(load(&Folder::with(DEPLOYMENT).path()).expect("usable").queue.is_none());
+    let queue = "[queue]\nurl = \"amqps://sluice:hush@mq/%2f\"\nurls = [\"amqp://mq2:5672\"]\nca_file = \"ca.pem\"";
+    let folder = Folder::with(&format!("{DEPLOYMENT}\n{queue}\n"));
+    let queue = load(&folder.path()).expect("usable").queue.expect("there");
+    assert_eq!(queue.nodes().count(), 2);
+    assert_eq!(queue.ca_file.as_deref(), Some(folder.0.path().join("ca.pem").as_path()));
+    assert!(!format!("{queue:?}").contains("hush"));
+}
+
+#[test]
+fn a_broker_that_makes_no_sense_is_refused_without_showing_its_password() {
+    for (section, expected) in [
+        ("prefetch = 1", "queue.url: must be amqp://"),
+        ("url = \"http://hush@mq\"", "queue.url: must be amqp://"),
+        ("url = \"amqp://mq\"\nurls = [\"hush\"]", "queue.url: must be amqp://"),
+        ("url = \"amqp://mq\"\ncertificate = \"c.pem\"", "queue.certificate: needs queue.key"),
+        ("url = \"amqp://mq\"\nprefetch = 0", "queue.prefetch: must be above 0"),
+        ("url = \"amqp://mq\"\nlook_ms = 0", "queue.look_ms: must be above 0"),
+        ("url = \"amqp://mq\"\npassword = \"hush\"", "password"),
+    ] {
+        let error = Folder::with(&format!("{DEPLOYMENT}\n[queue]\n{section}\n")).error();
+        assert!(error.contains(expected) && !error.contains("hush"), "{section}: {error}");
+    }
 }
 
 /// What the sample shows as defaults is what the code does: with every default written out, nothing changes.

@@ -1,8 +1,8 @@
 use alloy_primitives::Address;
-use channel::{Amount, Freshness, Step, Terms};
+use channel::{Amount, Freshness, Policy, Step, Terms};
 use serde::Deserialize;
 
-use super::Secret;
+use super::{Claim, Secret};
 
 /// A contract on a chain, a token and a payee: where payments are taken.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,6 +14,12 @@ pub struct Deployment {
     pub chain_id: u64,
     /// A JSON-RPC node of the chain. Only the watcher and the wallet use it.
     pub rpc_url: Secret,
+    /// Further nodes, which stand in for the first when it fails or lags, or is on another fork than most.
+    #[serde(default)]
+    pub rpc_urls: Vec<Secret>,
+    /// How many blocks a node may be behind the others before it is avoided.
+    #[serde(default = "five")]
+    pub max_node_lag: u64,
     /// The contract that holds the channels.
     pub contract: Address,
     /// The token that is paid in.
@@ -58,9 +64,15 @@ pub struct Deployment {
     /// The same, over all channels of one payer.
     #[serde(default = "unlimited")]
     pub max_exposure_per_payer: Amount,
+    /// The same, over all channels, give or take what several fronts sell at once.
+    #[serde(default = "unlimited")]
+    pub max_exposure_total: Amount,
     /// The most that calls in flight may reserve on one channel.
     #[serde(default = "unlimited")]
     pub max_held: Amount,
+    /// When money is taken on chain.
+    #[serde(default)]
+    pub claim: Claim,
 }
 
 /// What a token can do.
@@ -91,6 +103,10 @@ fn units() -> String {
 
 fn one() -> u64 {
     1
+}
+
+fn five() -> u64 {
+    5
 }
 
 fn two_minutes() -> u64 {
@@ -129,8 +145,19 @@ impl Deployment {
             min_deposit: self.min_deposit,
             max_exposure: self.max_exposure,
             max_payer_exposure: self.max_exposure_per_payer,
+            max_total_exposure: self.max_exposure_total,
             max_held: self.max_held,
         }
+    }
+
+    /// When money is taken on chain, as the rules know it.
+    pub fn policy(&self) -> Policy {
+        self.claim.policy(self.max_exposure, self.fastest_block_s)
+    }
+
+    /// The addresses of its chain's nodes, the most trusted one first.
+    pub fn nodes(&self) -> Vec<&str> {
+        std::iter::once(&self.rpc_url).chain(&self.rpc_urls).map(Secret::expose).collect()
     }
 
     /// How long we may sell without hearing from the chain.
@@ -146,6 +173,7 @@ impl Deployment {
         if self.token_decimals > 36 {
             problems.push(format!("{key}.token_decimals: must be at most 36"));
         }
+        self.claim.problems(&format!("{key}.claim"), problems);
         let Freshness { window, budget } = self.freshness();
         if budget >= window {
             problems.push(format!(

@@ -3,12 +3,16 @@
 //! `SLUICE_SECTION__KEY` in the environment overrides `key` of `[section]`, also deeper (`SLUICE_DEPLOYMENTS__MAIN__RPC_URL`).
 //! Unknown keys are refused. Everything is checked before a port is bound.
 
+mod claim;
 mod deployment;
 mod front;
+mod queue;
+mod refills;
 mod route;
 mod secret;
 mod wallet;
 mod watcher;
+mod wei;
 mod written;
 
 use std::collections::BTreeMap;
@@ -18,12 +22,16 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
+pub use claim::Claim;
 pub use deployment::{Deployment, TermsName, TokenStandard};
 pub use front::{Access, Admin, Budget, Cors, Front, Limits, Paywall, Rates, Timeouts, Tls};
+pub use queue::Queue;
+pub use refills::{Gas, Outbound};
 pub use route::{Charge, FreeQuota, Goods, Matcher, Pattern, Price, Route};
 pub use secret::Secret;
 pub use wallet::{KeyFile, Wallet};
 pub use watcher::Watcher;
+pub use wei::Wei;
 use written::Written;
 
 /// The configuration of a cluster.
@@ -37,12 +45,18 @@ pub struct Config {
     /// What the fronts sell, and how.
     #[serde(default)]
     pub front: Front,
+    /// The message broker, if there is one.
+    #[serde(default)]
+    pub queue: Option<Queue>,
     /// How the watcher follows chains.
     #[serde(default)]
     pub watcher: Watcher,
     /// How the wallet acts on them.
     #[serde(default)]
     pub wallet: Wallet,
+    /// Channels that we pay from, by name: the wallet keeps them filled.
+    #[serde(default)]
+    pub outbound: BTreeMap<String, Outbound>,
     #[serde(skip)]
     written: Written,
 }
@@ -115,6 +129,10 @@ impl Config {
     fn resolve_paths(&mut self, folder: &Path) {
         self.front.resolve_paths(folder);
         self.wallet.resolve_paths(folder);
+        self.outbound.values_mut().for_each(|outbound| outbound.resolve_paths(folder));
+        if let Some(queue) = &mut self.queue {
+            queue.resolve_paths(folder);
+        }
     }
 
     fn problems(&self) -> Vec<String> {
@@ -133,6 +151,12 @@ impl Config {
         route::problems(&self.front.routes, &self.deployments, &mut problems);
         self.front.problems(&mut problems);
         self.wallet.problems(&self.deployments, &mut problems);
+        for (name, outbound) in &self.outbound {
+            outbound.problems(&format!("outbound.{name}"), &self.deployments, &mut problems);
+        }
+        if let Some(queue) = &self.queue {
+            queue.problems(&mut problems);
+        }
         problems
     }
 
@@ -140,6 +164,19 @@ impl Config {
     /// that is written out in one of them alone counts, even if it says what the default is.
     pub fn changed_keys(&self, newer: &Config) -> Vec<String> {
         self.written.differences(&newer.written)
+    }
+
+    /// The addresses of a chain's nodes, from all deployments on it, the most trusted one first.
+    pub fn nodes_of(&self, chain_id: u64) -> Vec<&str> {
+        let mut nodes = Vec::new();
+        for deployment in self.deployments.values().filter(|deployment| deployment.chain_id == chain_id) {
+            for node in deployment.nodes() {
+                if !nodes.contains(&node) {
+                    nodes.push(node);
+                }
+            }
+        }
+        nodes
     }
 
     /// The deployments as the contracts know them.
