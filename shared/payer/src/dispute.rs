@@ -77,9 +77,7 @@ impl Inner {
         let needed = least.filter(|_| reason == "small_deposit").unwrap_or_default().max(voucher.balance);
         if info.deposit < needed {
             call.correct()?;
-            let missing = needed.saturating_sub(info.deposit);
-            let channel = crate::state::Channel { deposit: info.deposit, ..channel };
-            return self.add_deposit(call, &channel, price, missing).await.map(|_| ());
+            return self.add_deposit(call, &channel, price, needed).await.map(|_| ());
         }
         let why = format!(
             "it takes no voucher of {}, although the chain shows a deposit of {}; ask `sluice doctor {key}`",

@@ -135,23 +135,7 @@ impl Inner {
         Ok(channel)
     }
 
-    /// Adds as much as the settings say, and at least what is missing for one request.
-    pub(crate) async fn add_deposit(
-        &self,
-        call: &mut Call,
-        channel: &Channel,
-        price: Amount,
-        missing: Amount,
-    ) -> Result<Channel, PayerError> {
-        let limits = &self.settings.limits;
-        let added = self.settings.deposits.to_add(price, missing, channel.deposit, limits);
-        limits.check_deposit(channel.deposit.saturating_add(added))?;
-        let channel = self.top_up(channel, added).await?;
-        call.deposited = call.deposited.saturating_add(added);
-        Ok(channel)
-    }
-
-    async fn top_up(&self, channel: &Channel, added: Amount) -> Result<Channel, PayerError> {
+    pub(crate) async fn top_up(&self, channel: &Channel, added: Amount) -> Result<Channel, PayerError> {
         let key = channel.key;
         if channel.closing.is_some() {
             return Err(PayerError::Channel(format!("{key} is closing")));

@@ -27,6 +27,8 @@ pub struct Limits {
     pub max_per_day: Option<Amount>,
     /// The most that all requests of one day (UTC) to one host may cost.
     pub max_per_host_per_day: Option<Amount>,
+    /// The most that may be added to channels in one day (UTC), once they are open; without it `max_deposit` is the bound.
+    pub max_top_ups_per_day: Option<Amount>,
     /// How many channels may be opened in one day (UTC): a server that keeps forgetting channels costs gas and time.
     pub max_opens_per_day: u32,
     /// The most gas one transaction may cost, in wei.
@@ -48,6 +50,7 @@ impl Default for Limits {
             max_deposit: Amount::ZERO,
             max_per_day: None,
             max_per_host_per_day: None,
+            max_top_ups_per_day: None,
             max_opens_per_day: 4,
             max_gas_wei: None,
             contracts: Allowed::These(Vec::new()),
@@ -123,6 +126,9 @@ pub struct Spending {
     pub hosts: BTreeMap<String, Amount>,
     /// Channels opened.
     pub opens: u32,
+    /// Added to channels by itself.
+    #[serde(default)]
+    pub topped_up: Amount,
 }
 
 impl Spending {
@@ -231,6 +237,15 @@ impl Limits {
     /// [`OverLimit::Amount`].
     pub fn check_deposit(&self, deposit: Amount) -> Result<(), OverLimit> {
         at_most("the channel would need a deposit of", deposit, "max_deposit", Some(self.max_deposit))
+    }
+
+    /// May another `added` go into channels today?
+    ///
+    /// # Errors
+    /// [`OverLimit::Amount`].
+    pub fn check_top_up(&self, spending: &Spending, added: Amount) -> Result<(), OverLimit> {
+        let today = spending.topped_up.saturating_add(added);
+        at_most("today's top-ups would be", today, "max_top_ups_per_day", self.max_top_ups_per_day)
     }
 
     /// May another channel be opened today?

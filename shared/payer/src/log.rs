@@ -53,7 +53,7 @@ impl Entry {
 }
 
 /// Seconds since 1970, by this machine's clock.
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -142,9 +142,11 @@ impl Inner {
             return Ok(self.sign(channel.key, channel.balance));
         }
         if channel.room() < offer.price {
-            let missing = offer.price.saturating_sub(channel.room());
             self.check_day(call, offer.price).await?;
-            channel = self.add_deposit(call, &channel, offer.price, missing).await?;
+            let needed = channel.balance.saturating_add(offer.price);
+            channel = self.add_deposit(call, &channel, offer.price, needed).await?;
+        } else {
+            channel = self.keep_filled(call, channel, offer.price).await;
         }
         let balance = self.commit(call, &channel, offer.price).await?;
         (call.signed, call.left) = (Some(balance), false);
@@ -167,7 +169,7 @@ impl Inner {
     }
 
     /// Checks the day's limits before anything is deposited for a request.
-    async fn check_day(&self, call: &Call, price: Amount) -> Result<(), PayerError> {
+    pub(crate) async fn check_day(&self, call: &Call, price: Amount) -> Result<(), PayerError> {
         let (limits, host) = (self.settings.limits.clone(), call.host.clone());
         let check =
             move |state: &crate::state::State| limits.check_day(&state.spending.clone().on(today()), &host, price);

@@ -66,6 +66,9 @@ pub struct Deposits {
     pub open: Option<Amount>,
     /// When a channel has not enough left; 5 requests' worth by default.
     pub top_up: Option<Amount>,
+    /// When a channel has less left than this, it is topped up before that is needed, so that no request waits for the
+    /// server to see it; without it, when it is needed.
+    pub threshold: Option<Amount>,
 }
 
 impl Deposits {

@@ -70,6 +70,19 @@ pub struct Channel {
     pub api: Option<String>,
     /// Set once a close was asked for. Nothing is paid from then on.
     pub closing: Option<Closing>,
+    /// Top-ups ahead of need that failed since the last one that did not.
+    #[serde(default)]
+    pub top_ups_failed: Failures,
+}
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failures {
+    /// How many.
+    pub count: u32,
+    /// When the last one was: seconds since 1970, by this machine's clock.
+    pub last_s: u64,
 }
 
 /// A close that is under way.
@@ -96,6 +109,7 @@ impl Channel {
             host: None,
             api: None,
             closing: None,
+            top_ups_failed: Failures::default(),
         }
     }
 
