@@ -1,15 +1,18 @@
-//! The job `close`: an operator wants a channel closed without its payer, so we close with the best voucher.
+//! The job `close`: a channel is closed without its payer, with the best voucher. An operator wants it so, or the payer has
+//! our closing signature and does not use it.
 //!
 //! Repeated like a challenge, until the ledger says, from what the watcher saw, that the channel is closed.
 
-use channel::{Action, Amount, Closure, closure, plan};
-use ledger::{Job, NewJob};
+use channel::{Amount, Channel, Closure, Signature, closure};
+use ledger::{Job, Lane, NewJob};
 use serde_json::json;
 
 use crate::challenge::{self, LOOK_AGAIN};
+use crate::claim;
 use crate::desk::Desk;
 use crate::error::WalletError;
 use crate::jobs::Verdict;
+use crate::keys::Purse;
 
 pub(crate) async fn attempt(desk: &Desk, job: &Job) -> Result<Verdict, WalletError> {
     let NewJob { channel, deployment, .. } = &job.job;
@@ -20,7 +23,7 @@ pub(crate) async fn attempt(desk: &Desk, job: &Job) -> Result<Verdict, WalletErr
         return Ok(Verdict::Failed("there is no such channel".to_owned()));
     };
     // A payer that asks for less has a job of its own, which is more urgent and does the same.
-    if let Some(Action::Challenge { .. }) = plan(&channel, &epoch) {
+    if channel::challenge(&channel, &epoch).is_some() {
         return Ok(Verdict::Wait(LOOK_AGAIN));
     }
     let done = |outcome| Ok(Verdict::Done(outcome));
@@ -32,15 +35,23 @@ pub(crate) async fn attempt(desk: &Desk, job: &Job) -> Result<Verdict, WalletErr
         },
         Closure::AgreedOtherwise { agreed } => done(json!({ "agreed": agreed })),
         Closure::Uncovered => done(json!({ "refused": "uncovered" })),
-        Closure::Best { .. } if challenge::is_under_way(desk, id).await? => Ok(Verdict::Wait(LOOK_AGAIN)),
-        Closure::Best { amount, signature } => match desk.ledger.agree_close(id, amount).await? {
-            Ok(_) => {
-                let hash = challenge::send(desk, purse, job, &channel, amount, &signature).await?;
-                tracing::info!(channel.id = %id, %amount, tx.hash = %hash, "a channel is closed for the operator");
-                Ok(Verdict::Wait(LOOK_AGAIN))
-            }
-            // Something was sold or agreed meanwhile; the next attempt sees it.
-            Err(refusal) => Err(refusal.into()),
-        },
+        Closure::Best { .. } if claim::is_under_way(desk, purse, &channel).await? => Ok(Verdict::Wait(LOOK_AGAIN)),
+        Closure::Best { amount, signature } => close(desk, purse, job, &channel, (amount, &signature)).await,
     }
+}
+
+/// Closes with the best voucher and our own signature.
+pub(crate) async fn close(
+    desk: &Desk,
+    purse: &Purse,
+    job: &Job,
+    channel: &Channel,
+    (amount, voucher): (Amount, &Signature),
+) -> Result<Verdict, WalletError> {
+    // Where something was sold or agreed meanwhile, the next attempt sees it.
+    desk.ledger.agree_close(channel.id, amount).await??;
+    let hash = challenge::send(desk, purse, (job, Lane::Normal), channel, amount, voucher).await?;
+    let kind = job.job.kind.as_str();
+    tracing::info!(channel.id = %channel.id, kind, %amount, tx.hash = %hash, "a channel is closed without its payer");
+    Ok(Verdict::Wait(LOOK_AGAIN))
 }

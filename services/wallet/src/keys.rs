@@ -1,5 +1,5 @@
 use anyhow::{Context, bail, ensure};
-use channel::{Amount, Channel, Key, Signature};
+use channel::{Amount, Channel, Key, Policy, Signature};
 use contracts::{Contract, Deployment, Opening};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
@@ -9,6 +9,8 @@ use runtime::Config;
 pub(crate) struct Purse {
     pub(crate) deployment: Deployment,
     pub(crate) key: Key,
+    /// When money is taken on chain.
+    pub(crate) policy: Policy,
 }
 
 impl Purse {
@@ -45,7 +47,8 @@ fn purse(config: &Config, deployment: Deployment) -> anyhow::Result<Purse> {
         file.key_file.display(),
         key.address()
     );
-    Ok(Purse { deployment, key })
+    let policy = config.deployments[name].policy();
+    Ok(Purse { deployment, key, policy })
 }
 
 /// Keeps what is in memory out of core dumps and other processes' hands.

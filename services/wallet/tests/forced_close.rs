@@ -2,13 +2,12 @@
 
 mod common;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use channel::{Refusal, Status};
 use common::{DEPLOYMENT, Opened, PATIENCE, Scene};
-use ledger::{JobId, JobKind, JobOutcome, NewJob, TransactionState};
+use ledger::{IntentState, JobId, JobKind, JobOutcome, NewJob};
 use serde_json::{Value, json};
 use testkit::liar::{Liar, Lie};
-use testkit::wait;
 
 /// Asks as a front does for the operator.
 async fn ask(scene: &Scene, channel: &Opened) -> Result<JobId> {
@@ -46,8 +45,8 @@ async fn a_channel_is_closed_on_chain_with_the_last_voucher() -> Result<()> {
     assert_eq!(outcome(&scene, job).await?, json!({ "closed": "30" }));
     assert_eq!(scene.tokens(scene.deployment.payee).await?, 30);
     assert_eq!(scene.tokens(scene.payer.address()).await?, rich - 30);
-    let states: Vec<_> = scene.ledger.transactions_of(channel.id).await?.iter().map(|entry| entry.state).collect();
-    assert_eq!(states, [TransactionState::Mined]);
+    let slot = scene.slot_of(&channel, |slot| slot.intents[0].state == IntentState::Mined).await?;
+    assert_eq!(slot.intents.len(), 1);
     assert_eq!(sent(&scene).await?, 1);
     // Whoever asks again learns that it is done.
     let again = ask(&scene, &channel).await?;
@@ -64,12 +63,7 @@ async fn nothing_is_sold_on_a_channel_that_is_being_closed() -> Result<()> {
     let channel = scene.open(100).await?;
     scene.pay(&channel, 30, 30).await?;
     ask(&scene, &channel).await?;
-    wait::until("the journal", PATIENCE, async || {
-        let sent = scene.ledger.transactions_of(channel.id).await?;
-        ensure!(sent.iter().any(|entry| entry.state == TransactionState::Broadcast), "nothing was sent");
-        Ok(())
-    })
-    .await?;
+    scene.slot_of(&channel, |slot| slot.intents[0].state == IntentState::Broadcast).await?;
     assert_eq!(scene.refusal(&channel, 40, 10).await?, Some(Refusal::NotOpen));
     assert_eq!(scene.status(&channel).await?, Status::Open);
     // Another wallet hands in the same transaction.

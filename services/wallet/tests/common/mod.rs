@@ -1,6 +1,10 @@
 //! A chain with our contract, a ledger that follows it, a payer with a channel, and the wallet as the program it is.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod ground;
+pub mod journal;
+pub mod kept;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use alloy_primitives::{Address, U256, keccak256};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use channel::{Amount, ChannelId, Key, Refusal, Request, RequestHash, Signature, Status, Step, Terms, Voucher};
 use contracts::{Contract, Deployment, Kind, Opening, artifacts, raiden, token};
 use evm::{Account, Rpc};
@@ -25,7 +29,8 @@ use testkit::{ports, wait};
 pub const DEPLOYMENT: &str = "main";
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-const CHALLENGE_PERIOD: u32 = 500;
+/// The least that the contract takes.
+pub const CHALLENGE_PERIOD: u32 = 500;
 const SUPPLY: u128 = 1_000_000;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,7 +55,7 @@ pub fn amount(units: u128) -> Amount {
     Amount::new(units)
 }
 
-fn key(index: usize) -> Result<Key> {
+pub fn key(index: usize) -> Result<Key> {
     let bytes = alloy_primitives::hex::decode_to_array(KEYS[index])?;
     Key::from_bytes(&bytes).context("anvil's keys are keys")
 }
@@ -82,6 +87,7 @@ impl Scene {
         let Deployment { chain_id, contract, token, payee: payee_address, .. } = deployment;
         let id = DEPLOYMENT.to_owned();
         ledger.register(&DeploymentRow { id, chain_id, contract, token, payee: payee_address }).await?;
+        testkit::clear::all_clear(&ledger, DEPLOYMENT).await?;
         let folder = Scratch::new("wallet")?;
         let scene = Scene { chain, rpc, ledger, database, deployment, payer, payee, folder };
         write_secret(&scene.key_file(), KEYS[2], 0o600)?;
@@ -184,9 +190,15 @@ impl Scene {
 
     /// The payer asks to close at `balance`, alone. Returns the block of its request.
     pub async fn close_alone(&self, channel: &Opened, balance: u128) -> Result<u64> {
+        let block = self.close_unnoticed(channel, balance).await?;
+        self.follow().await?;
+        Ok(block)
+    }
+
+    /// Likewise; the ledger does not hear of it yet.
+    pub async fn close_unnoticed(&self, channel: &Opened, balance: u128) -> Result<u64> {
         let data = raiden::uncooperative_close(&channel.opening, self.deployment.payee, amount(balance))?;
         let receipt = self.payer.send(Some(self.deployment.contract), data, U256::ZERO).await?;
-        self.follow().await?;
         Ok(receipt.block.number)
     }
 
@@ -251,6 +263,23 @@ impl Scene {
         Ok(command)
     }
 
+    /// A running wallet, with these further keys of its configuration: `WALLET__BUMP_MS`.
+    pub fn wallet_with(&self, name: &str, keys: &[(&str, &str)]) -> Result<Process> {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let mut command = self.wallet_command(name, &self.chain.url())?;
+        command.envs(keys.iter().map(|(key, value)| (format!("SLUICE_{key}"), value)));
+        Process::spawn(name, &mut command, &log)
+    }
+
+    /// A channel with 100 deposited and 30 paid for.
+    pub async fn used_channel(&self) -> Result<Opened> {
+        let channel = self.open(100).await?;
+        for cumulative in [10, 20, 30] {
+            self.pay(&channel, cumulative, 10).await?;
+        }
+        Ok(channel)
+    }
+
     /// A running wallet.
     pub fn wallet(&self, name: &str) -> Result<Process> {
         self.wallet_at(name, &self.chain.url())
@@ -261,6 +290,16 @@ impl Scene {
         let log = self.folder.path().join(format!("{name}.log"));
         Process::spawn(name, &mut self.wallet_command(name, rpc_url)?, &log)
     }
+}
+
+/// Until this one holds the lease.
+pub async fn until_active(wallet: &Process) -> Result<()> {
+    wait::until("the wallet to be active", PATIENCE, async || {
+        let log = std::fs::read_to_string(wallet.log())?;
+        ensure!(log.contains(r#""message":"active""#), "it says {log}");
+        Ok(())
+    })
+    .await
 }
 
 /// Writes a file that only we may read, or with another mode.
