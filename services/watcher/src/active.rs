@@ -3,30 +3,37 @@
 
 use std::time::{Duration, Instant};
 
+use evm::Rpc;
 use futures::future::join_all;
 use ledger::Ledger;
+use queue::Broker;
 use runtime::{Lease, Shutdown};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{Follower, Round};
+use crate::planner::Planner;
+use crate::stall::Stall;
 use crate::{Board, Trouble, balance, gauges, sync_jobs};
 
 /// Rounds never follow each other faster, however often fronts ring: they ring for whoever can sign.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause after failures.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What all followers share.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) ledger: Ledger,
-    /// Changes whenever somebody asks for a round.
-    pub(crate) bell: watch::Receiver<()>,
+    pub(crate) broker: Option<Broker>,
     pub(crate) board: Board,
     pub(crate) poll: Duration,
     /// How often the payees' own tokens are counted.
     pub(crate) balance_poll: Duration,
+    /// How long a chain's head may stay where it is.
+    pub(crate) head_stalled: Duration,
+    /// How often it is looked what is to be claimed, closed or ended.
+    pub(crate) plan: Duration,
 }
 
 /// Follows the deployments of one chain until the shutdown.
@@ -48,12 +55,24 @@ pub(crate) async fn serve_chain(
                 () = term.cancelled() => {}
             }
         };
+        let nodes: Vec<Rpc> = followers.iter().map(|follower| follower.rpc.clone()).collect();
+        let comparing = term.run_until_cancelled(join_all(nodes.iter().map(Rpc::compare_for_ever)));
         let balances = join_all(followers.iter().map(|follower| {
             let Follower { deployment, rpc, ledger, .. } = follower;
             balance::keep(deployment.clone(), rpc.clone(), ledger.clone(), surroundings.balance_poll, &term)
         }));
-        let rounds = join_all(followers.iter_mut().map(|follower| go_rounds(follower, &surroundings, &term)));
-        tokio::join!(lease.keep(ledger, &term), end, rounds, balances);
+        let planning = join_all(followers.iter().map(|follower| {
+            let Follower { deployment, policy, rpc, ledger, .. } = follower;
+            let (deployment, policy, rpc, ledger) = (deployment.clone(), *policy, rpc.clone(), ledger.clone());
+            Planner { deployment, policy, rpc, ledger }.keep(surroundings.plan, &term)
+        }));
+        // Changes whenever somebody asks for a round.
+        let (ring, bell) = watch::channel(());
+        let names: Vec<String> = followers.iter().map(|follower| follower.deployment.name.clone()).collect();
+        let listening = sync_jobs::listen(&surroundings, chain_id, &names, ring, &term);
+        let rounds = followers.iter_mut().map(|follower| go_rounds(follower, &surroundings, bell.clone(), &term));
+        let rounds = join_all(rounds);
+        tokio::join!(lease.keep(ledger, &term), end, listening, rounds, balances, planning, comparing);
         gauges::active(chain_id, false);
         tracing::info!(chain = chain_id, holder = lease.holder, "no longer active");
     }
@@ -61,9 +80,14 @@ pub(crate) async fn serve_chain(
 }
 
 /// One round after the other, until `term` ends. Looking may be broken off, writing is finished.
-async fn go_rounds(follower: &mut Follower, surroundings: &Surroundings, term: &CancellationToken) {
-    let mut bell = surroundings.bell.clone();
+async fn go_rounds(
+    follower: &mut Follower,
+    surroundings: &Surroundings,
+    mut bell: watch::Receiver<()>,
+    term: &CancellationToken,
+) {
     let mut failures = 0_u32;
+    follower.stall = Stall::new(Instant::now());
     while !term.is_cancelled() {
         let began = Instant::now();
         // Whoever rings from here on is served by the next round.
@@ -75,6 +99,7 @@ async fn go_rounds(follower: &mut Follower, surroundings: &Surroundings, term: &
             Err(trouble) => Err(trouble),
         };
         failures = if result.is_err() { failures + 1 } else { 0 };
+        follower.stall.tell(&follower.deployment, surroundings.head_stalled, Instant::now());
         surroundings.board.note(&follower.deployment.name, &result);
         sync_jobs::end(&surroundings.ledger, jobs, &result, failures).await;
         let pause = match &result {

@@ -5,11 +5,12 @@
 //! * the last [`NEAR`] blocks are walked from the head down by parent hash, and their logs asked for by block hash: a node
 //!   without such a block says so, where a query by numbers would be answered with less;
 //! * older blocks are asked for by number, in ranges the provider accepts, and afterwards the first and the last block
-//!   of the range must still be the ones they were before.
+//!   of the range must still be the ones they were before, and each block that has logs must be part of the chain.
 //!
 //! What does not fit together is [`Trouble::Moved`], and the round begins again.
 
 use alloy_primitives::B256;
+use channel::BlockRef;
 use contracts::{Log, LogFilter};
 use evm::{Block, EvmError, Rpc};
 use futures::future::try_join_all;
@@ -109,11 +110,19 @@ async fn far(
         if let (Some(parent), Some(before)) = (parent, from.checked_sub(1)) {
             still_there(rpc, before, parent).await?;
         }
-        if logs.iter().any(|log| log.block.number == to && log.block.hash != last.hash) {
-            return Err(Trouble::Moved);
-        }
+        all_there(rpc, &logs).await?;
         return Ok(Batch { logs, last });
     }
+}
+
+/// Makes sure that the blocks of these logs are canonical: a node may have kept logs of blocks that are gone.
+async fn all_there(rpc: &Rpc, logs: &[Log]) -> Result<(), Trouble> {
+    let mut blocks: Vec<BlockRef> = logs.iter().map(|log| log.block).collect();
+    blocks.dedup();
+    for some in blocks.chunks(AT_ONCE) {
+        try_join_all(some.iter().map(|block| still_there(rpc, block.number, block.hash))).await?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the canonical block of a height is (still) this one.

@@ -20,10 +20,10 @@
 //!
 //! *Invariant:* fronts may sell until a time derived from the last block read, never from one merely heard of.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::B256;
-use channel::{BlockRef, Freshness};
+use channel::{BlockRef, Freshness, Policy};
 use contracts::{Deployment, Log};
 use evm::{Block, Rpc};
 use ledger::{Advance, Cursor, Ledger, NewEvent};
@@ -34,6 +34,7 @@ use crate::gauges;
 use crate::inspect::inspect;
 use crate::range::Range;
 use crate::reorg::{self, Read, Step};
+use crate::stall::Stall;
 
 /// How many rounds in a row must find the anchor gone before it is believed: a halt takes a person to end, and a single
 /// answer may come from a node that is on a fork of its own.
@@ -56,12 +57,16 @@ pub(crate) enum Round {
 pub(crate) struct Follower {
     pub(crate) deployment: Deployment,
     pub(crate) freshness: Freshness,
+    /// When money is taken on chain.
+    pub(crate) policy: Policy,
     pub(crate) reorg_depth: u64,
     pub(crate) rpc: Rpc,
     pub(crate) ledger: Ledger,
     pub(crate) range: Range,
     /// How many rounds in a row found the anchor gone.
     pub(crate) doubts: u32,
+    /// Whether the chain's head moves.
+    pub(crate) stall: Stall,
     /// Whether the contract was found to be the one configured.
     pub(crate) inspected: bool,
 }
@@ -85,6 +90,7 @@ impl Follower {
         }
         let seen_at = now();
         let head = self.rpc.head().await?;
+        self.stall.heard(head.reference(), Instant::now());
         let cursor = self.ledger.cursor(&self.deployment.name).await?;
         gauges::head(&self.deployment, &head);
         let Some(cursor) = cursor else {
@@ -150,6 +156,7 @@ impl Follower {
                     "halted: nothing is sold through this deployment until a person has looked"
                 );
                 self.ledger.halt(&self.deployment.name, &reason).await?;
+                gauges::halted(&self.deployment, true);
                 Ok(Round::Halted)
             }
         }
@@ -167,6 +174,10 @@ impl Follower {
         let at_anchor = self.rpc.block(cursor.anchor.number).await?.map(|block| block.hash);
         let read = Read { cursor: cursor.block, anchor: cursor.anchor };
         let step = reorg::next(&read, head.reference(), at_cursor, at_anchor);
+        if matches!(step, Step::Rewind | Step::Halt) {
+            // Another chain is no fork of ours.
+            self.rpc.check_chains_again().await?;
+        }
         self.doubts = if step == Step::Halt { self.doubts + 1 } else { 0 };
         if step == Step::Halt && self.doubts < ROUNDS_OF_DOUBT {
             return Ok(Step::Wait);
@@ -198,6 +209,9 @@ impl Follower {
         let filter = self.deployment.kind.contract().filter(&self.deployment);
         let Batch { logs, last } = fetch(&self.rpc, &filter, &mut self.range, after, head).await?;
         let anchor = self.anchor(cursor, &last, head).await?;
+        let round = if last.hash == head.hash { Round::Current } else { Round::More };
+        let safe_until = channel::safe_until(last.time, seen_at, &self.freshness);
+        let safe_until = if round == Round::More { self.prolonged(safe_until).await? } else { safe_until };
         let advance = Advance {
             deployment: self.deployment.name.clone(),
             from: cursor.map(|cursor| cursor.block),
@@ -205,10 +219,16 @@ impl Follower {
             events: self.decode(&logs),
             rescan_from: after.0,
             confirmed: head.number.saturating_sub(self.deployment.confirmations),
-            safe_until: channel::safe_until(last.time, seen_at, &self.freshness),
+            safe_until,
         };
-        let round = if last.hash == head.hash { Round::Current } else { Round::More };
         Ok(Finding::News(Box::new(advance), round))
+    }
+
+    /// Until when to sell while there is more to read: selling that has stopped does not begin again before that is read. In
+    /// a ledger that was restored, it may be the claim of a voucher that would buy once more.
+    async fn prolonged(&self, until: u64) -> Result<u64, Trouble> {
+        let stored = self.ledger.deployment(&self.deployment.name).await?.and_then(|(_, safe_until)| safe_until);
+        Ok(if stored.is_some_and(|stored| stored > SystemTime::now()) { until } else { 0 })
     }
 
     /// The anchor after reading up to `last`.

@@ -19,8 +19,15 @@ pub(crate) fn head(deployment: &Deployment, head: &Block) {
 
 pub(crate) fn cursor(deployment: &Deployment, cursor: &Cursor) {
     gauge!("watcher_synced_block", "deployment" => deployment.name.clone()).set(float(cursor.block.number));
-    let halted = if cursor.halted.is_some() { 1.0 } else { 0.0 };
-    gauge!("watcher_halted", "deployment" => deployment.name.clone()).set(halted);
+    halted(deployment, cursor.halted.is_some());
+}
+
+pub(crate) fn halted(deployment: &Deployment, halted: bool) {
+    gauge!("watcher_halted", "deployment" => deployment.name.clone()).set(if halted { 1.0 } else { 0.0 });
+}
+
+pub(crate) fn stalled(deployment: &Deployment, stalled: bool) {
+    gauge!("watcher_head_stalled", "deployment" => deployment.name.clone()).set(if stalled { 1.0 } else { 0.0 });
 }
 
 pub(crate) fn safe_until(deployment: &Deployment, time: u64) {
@@ -29,6 +36,14 @@ pub(crate) fn safe_until(deployment: &Deployment, time: u64) {
 
 pub(crate) fn balance(deployment: &Deployment, balance: U256) {
     gauge!("watcher_payee_balance", "deployment" => deployment.name.clone()).set(f64::from(balance));
+}
+
+pub(crate) fn claimable(deployment: &Deployment, amount: U256) {
+    gauge!("claimable_base_units", "deployment" => deployment.name.clone()).set(f64::from(amount));
+}
+
+pub(crate) fn planned(deployment: &Deployment, reason: &'static str) {
+    counter!("claims_planned_total", "deployment" => deployment.name.clone(), "reason" => reason).increment(1);
 }
 
 pub(crate) fn reorg(deployment: &Deployment) {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use common::World;
 use common::book::Book;
 use common::watching::Setup;
+use serde_json::{Value, json};
 use testkit::liar::{Liar, Lie};
 use testkit::postgres::Postgres;
 
@@ -117,6 +118,50 @@ async fn a_node_that_turns_into_one_of_another_chain_is_not_believed() -> Result
     history(&mut world, 20).await?;
     assert_nothing_is_lost(&book, &world).await?;
     watching.stop().await
+}
+
+#[tokio::test]
+async fn logs_of_blocks_that_are_gone_are_not_believed_near_the_head_nor_deep_below_it() -> Result<()> {
+    let mut world = World::new(4).await?;
+    history(&mut world, 20).await?;
+    let from = format!("{:#x}", world.rpc.head().await?.number + 1);
+    history(&mut world, 20).await?;
+    let gone =
+        world.chain.rpc("eth_getLogs", json!([{"fromBlock": from, "address": world.deployment.contract}])).await?;
+    let gone: Vec<Value> = serde_json::from_value(gone)?;
+    assert!(gone.len() >= 4, "{gone:?}");
+    world.reorg(20, &[]).await?;
+    for deeper in [1, 60] {
+        world.chain.mine(deeper).await?;
+        let (liar, book) = (Liar::start(&world.chain.url()).await?, Book::new().await?);
+        liar.tell("eth_getLogs", Lie::AlsoLogs(gone.clone()));
+        let watching = Setup { max_range: 10, ..Setup::default() }.watch(&book, &[(&world.deployment, liar.url())])?;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        for log in &gone {
+            let hash = log["blockHash"].as_str().unwrap_or_default().trim_start_matches("0x");
+            let sql = format!("SELECT count(*) FROM events WHERE block_hash = '\\x{hash}'");
+            assert_eq!(book.ask::<i64>(&sql).await?, 0, "{log}");
+        }
+        liar.be_honest();
+        assert_nothing_is_lost(&book, &world).await?;
+        watching.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_everything_is_no_reason_to_wait_when_there_is_another() -> Result<()> {
+    let mut world = World::new(4).await?;
+    let (folder, book) = (tempfile::TempDir::new()?, Book::new().await?);
+    let liar = Liar::start(&world.chain.url()).await?;
+    let others = format!(r#"["{}"]"#, world.chain.url());
+    let keys = [("DEPLOYMENTS__MAIN__RPC_URLS", others.as_str())];
+    let target = (&world.deployment.clone(), liar.url());
+    let _watcher = Setup::default().spawn_with(folder.path(), "watcher", &book, &[target], &keys)?;
+    book.caught_up(&world.rpc).await?;
+    liar.tell("", Lie::Error(-32000, "internal error".into()));
+    history(&mut world, 20).await?;
+    assert_nothing_is_lost(&book, &world).await
 }
 
 #[tokio::test]

@@ -99,3 +99,35 @@ async fn while_old_blocks_are_read_nothing_is_safer_than_those_blocks() -> Resul
     assert!(safe_until(&book).await? > head, "in the end it is safe to sell");
     watching.stop().await
 }
+
+#[tokio::test]
+async fn selling_that_has_stopped_begins_again_only_when_all_is_read() -> Result<()> {
+    // All blocks are young: each of them alone would do to sell by.
+    let world = World::new(1).await?;
+    world.chain.mine(100).await?;
+    let book = Book::new().await?;
+    book.run(
+        "CREATE TABLE told (block bigint, sells boolean);
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO told SELECT c.block, NEW.safe_until > now() FROM cursors c WHERE c.deployment = NEW.id;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER tell AFTER UPDATE OF safe_until ON deployments FOR EACH ROW EXECUTE FUNCTION tell()",
+    )
+    .await?;
+    let setup = Setup { max_range: 10, ..Setup::default() };
+    let watching = setup.watch(&book, &[world.target()])?;
+    book.caught_up(&world.rpc).await?;
+    let head = i64::try_from(world.rpc.head().await?.number)?;
+    let early: i64 = book.ask(&format!("SELECT count(*) FROM told WHERE sells AND block < {head}")).await?;
+    let steps: i64 = book.ask("SELECT count(*) FROM told").await?;
+    assert!(early == 0 && steps >= 6, "{early} of {steps} steps let fronts sell");
+    assert!(book.ask::<bool>("SELECT bool_or(sells) FROM told").await?, "in the end it is safe to sell");
+
+    // What goes on is not stopped by a chain that is faster than we read.
+    world.chain.mine(60).await?;
+    book.caught_up(&world.rpc).await?;
+    let stopped: i64 = book.ask(&format!("SELECT count(*) FROM told WHERE NOT sells AND block > {head}")).await?;
+    assert_eq!(stopped, 0);
+    watching.stop().await
+}

@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use testkit::liar::{Liar, Lie};
+use testkit::rounds::rounds;
 
 const PAYERS: usize = 5;
 const STEPS: usize = 60;
@@ -164,10 +165,10 @@ async fn run(seed: u64) -> Result<()> {
 async fn the_ledger_says_what_a_fresh_sync_would_after_anything() -> Result<()> {
     let seeds = match std::env::var("SLUICE_SEED") {
         Ok(seed) => vec![seed.parse()?],
-        Err(_) => (0..2).map(|_| rand::rng().random_range(0..1_000_000)).collect(),
+        Err(_) => (0..rounds(2, 40)).map(|_| rand::rng().random_range(0..1_000_000)).collect(),
     };
     for seed in seeds {
-        println!("seed {seed}");
+        println!("SLUICE_SEED={seed}");
         run(seed).await.with_context(|| format!("seed {seed}"))?;
     }
     Ok(())

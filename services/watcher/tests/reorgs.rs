@@ -3,7 +3,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256};
 use anyhow::{Result, ensure};
@@ -13,6 +13,9 @@ use common::book::Book;
 use common::watching::Setup;
 use contracts::Opening;
 use ledger::{Order, When};
+
+/// How long the watcher may take to follow any of these.
+const FOLLOWED: Duration = Duration::from_secs(10);
 
 /// Four channels deep in the past, for things to happen to.
 async fn old_channels(world: &mut World, depth: u64) -> Result<Vec<Opening>> {
@@ -24,7 +27,7 @@ async fn old_channels(world: &mut World, depth: u64) -> Result<Vec<Opening>> {
     Ok(openings)
 }
 
-/// In one block: an open, a top-up, a close request and a withdrawal; then blocks until all of it is `depth` deep.
+/// In one block: an open, a top-up, a close request, a claim and a close; then blocks until all of it is `depth` deep.
 async fn happenings(world: &mut World, old: &[Opening], depth: u64) -> Result<Vec<B256>> {
     world.chain.set_automine(false).await?;
     let new = vec![
@@ -32,6 +35,7 @@ async fn happenings(world: &mut World, old: &[Opening], depth: u64) -> Result<Ve
         world.submit_top_up(2, &old[0], 70).await?,
         world.submit_request_close(3, &old[1], 10).await?,
         world.submit_withdraw(4, &old[2], 40).await?,
+        world.submit_close_together(5, &old[3], 60).await?,
     ];
     world.chain.mine(1).await?;
     world.chain.set_automine(true).await?;
@@ -48,16 +52,20 @@ async fn a_reorganisation_leaves_what_a_fresh_sync_would(depth: u64) -> Result<(
     let setup = Setup::default();
     let watching = setup.watch(&book, &[world.target()])?;
     // What happened is gone; is all moved to the last of the new blocks; is half gone.
-    for left in [0, 4, 2] {
+    for left in [0, 5, 2] {
         let old = old_channels(&mut world, depth).await?;
         let happened = happenings(&mut world, &old, depth).await?;
         book.caught_up(&world.rpc).await?;
         let events: i64 = book.ask("SELECT count(*) FROM events WHERE NOT orphaned").await?;
         let again: Vec<(B256, u64)> = happened.iter().take(left).map(|hash| (*hash, depth - 1)).collect();
         world.reorg(depth, &again).await?;
+        let reorganised = Instant::now();
         book.caught_up(&world.rpc).await?;
+        let took = reorganised.elapsed();
+        println!("depth {depth}, {left} of 5 events again: followed in {took:?}");
+        assert!(took < FOLLOWED, "depth {depth} took {took:?}");
         let left = i64::try_from(left)?;
-        assert_eq!(book.ask::<i64>("SELECT count(*) FROM events WHERE NOT orphaned").await?, events - 4 + left);
+        assert_eq!(book.ask::<i64>("SELECT count(*) FROM events WHERE NOT orphaned").await?, events - 5 + left);
         assert_eq!(book.dump().await?, setup.fresh_sync(&world.rpc, &[world.target()]).await?, "depth {depth}");
     }
     watching.stop().await

@@ -70,7 +70,7 @@ impl Book {
         Ok(channel.facts)
     }
 
-    /// Waits until everything up to the present head is read.
+    /// Waits until everything up to the present head is read; the wallet, if there were one, could answer closes then.
     pub async fn caught_up(&self, rpc: &Rpc) -> Result<()> {
         self.caught_up_with("main", rpc).await
     }
@@ -88,6 +88,7 @@ impl Book {
             ensure!(cursor.as_deref() == Some(&wanted), "at {cursor:?}, the head is {wanted}");
             Ok(())
         })
-        .await
+        .await?;
+        testkit::clear::all_clear(&self.ledger, deployment).await
     }
 }

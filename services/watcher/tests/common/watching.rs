@@ -23,6 +23,9 @@ pub struct Setup {
     pub reorg_depth: u64,
     pub lease_ms: u64,
     pub fastest_block_s: u64,
+    pub plan_ms: u64,
+    /// Further lines of each deployment's section on claims.
+    pub claim: &'static str,
     /// Any free port, when 0.
     pub ops_port: u16,
     /// How much the program logs.
@@ -38,6 +41,8 @@ impl Default for Setup {
             reorg_depth: 128,
             lease_ms: 2_000,
             fastest_block_s: 1,
+            plan_ms: 10_000,
+            claim: "",
             ops_port: 0,
             log: "info",
         }
@@ -51,9 +56,10 @@ impl Setup {
     /// The configuration file, for a database and deployments.
     fn toml(&self, database: &str, targets: &[Target<'_>]) -> Result<String> {
         let Setup { poll_ms, rpc_timeout_ms, max_range, reorg_depth, lease_ms, fastest_block_s, ops_port, .. } = self;
+        let Setup { plan_ms, claim, .. } = self;
         let mut toml = format!(
             "[database]\nurl = \"{database}\"\nsingle_node = true\n\
-             [watcher]\nops_listen = \"127.0.0.1:{ops_port}\"\npoll_ms = {poll_ms}\nbalance_poll_ms = 200\n\
+             [watcher]\nops_listen = \"127.0.0.1:{ops_port}\"\npoll_ms = {poll_ms}\nbalance_poll_ms = 200\nplan_ms = {plan_ms}\n\
              rpc_timeout_ms = {rpc_timeout_ms}\nmax_range = {max_range}\nreorg_depth = {reorg_depth}\nlease_ms = {lease_ms}\n"
         );
         for (deployment, rpc_url) in targets {
@@ -63,7 +69,8 @@ impl Setup {
             toml += &format!(
                 "[deployments.{name}]\nkind = \"raiden\"\nchain_id = {chain_id}\nrpc_url = \"{rpc_url}\"\n\
                  contract = \"{contract}\"\ntoken = \"{token}\"\npayee = \"{payee}\"\nfastest_block_s = {fastest_block_s}\n\
-                 challenge_period = {challenge_period}\nfrom_block = {from_block}\nconfirmations = {confirmations}\n"
+                 challenge_period = {challenge_period}\nfrom_block = {from_block}\nconfirmations = {confirmations}\n\
+                 [deployments.{name}.claim]\n{claim}\n"
             );
         }
         Ok(toml)
@@ -91,10 +98,23 @@ impl Setup {
 
     /// Starts the real program.
     pub fn spawn(&self, folder: &Path, name: &str, book: &Book, targets: &[Target<'_>]) -> Result<Process> {
+        self.spawn_with(folder, name, book, targets, &[])
+    }
+
+    /// Likewise, with these further keys of its configuration: `WATCHER__POLL_MS`.
+    pub fn spawn_with(
+        &self,
+        folder: &Path,
+        name: &str,
+        book: &Book,
+        targets: &[Target<'_>],
+        keys: &[(&str, &str)],
+    ) -> Result<Process> {
         let path = folder.join(format!("{name}.toml"));
         std::fs::write(&path, self.toml(&book.url, targets)?)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_watcher"));
         command.arg("--config").arg(&path).env("RUST_LOG", self.log);
+        command.envs(keys.iter().map(|(key, value)| (format!("SLUICE_{key}"), value)));
         Ok(Process::spawn(name, &mut command, &folder.join(format!("{name}.log")))?.ends_with(Signal::SIGKILL))
     }
 
@@ -120,6 +140,11 @@ impl Watching {
     pub async fn stop(mut self) -> Result<()> {
         self.shutdown.begin();
         tokio::time::timeout(Duration::from_secs(10), &mut self.task).await.context("the watcher does not end")??
+    }
+
+    /// Lets it end, in its own time.
+    pub fn end(&self) {
+        self.shutdown.begin();
     }
 
     /// True while it runs: nothing may end a watcher but its shutdown.
