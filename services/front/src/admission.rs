@@ -37,7 +37,9 @@ pub(crate) async fn admit(
             let present = Present::new("front_http_requests_in_flight");
             let client = front.trust.client(&peer, request.headers());
             let visit = Visit { peer, client, admitted: Arc::new(place), notes: Notes::default() };
-            (paywall::answer(front, &visit, only, request).await, Some((visit.admitted, present)))
+            let cause = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let answer = ledger::traced(cause.as_deref(), paywall::answer(front, &visit, only, request)).await;
+            (answer, Some((visit.admitted, present)))
         }
         Err(_) => {
             metrics::shed();

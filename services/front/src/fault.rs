@@ -66,6 +66,8 @@ pub(crate) enum Fault {
     TooManyCalls,
     #[error("our view of the chain is too old to sell on; nothing was charged")]
     ChainStale,
+    #[error("too much is owed to us already; nothing was charged")]
+    TooExposed,
     #[error("the wallet is away; the channel stays open")]
     WalletUnavailable,
     #[error("what is for sale is missing; nothing was charged")]
@@ -115,6 +117,7 @@ impl Fault {
             }
             Fault::TooManyCalls => (S::SERVICE_UNAVAILABLE, "too_many_calls", Some(1)),
             Fault::ChainStale => (S::SERVICE_UNAVAILABLE, "chain_stale", Some(5)),
+            Fault::TooExposed => (S::SERVICE_UNAVAILABLE, "too_exposed", Some(30)),
             Fault::WalletUnavailable => (S::SERVICE_UNAVAILABLE, "wallet_unavailable", Some(5)),
             Fault::GoodsMissing => (S::INTERNAL_SERVER_ERROR, "goods_missing", None),
             Fault::Internal => (S::INTERNAL_SERVER_ERROR, "internal", None),
@@ -154,6 +157,8 @@ impl Fault {
             Refusal::Busy => Some(Fault::Busy),
             Refusal::RequestReused => Some(Fault::RequestReused),
             Refusal::Held { .. } => Some(Fault::TooManyCalls),
+            // It is our risk, and none of a payer's business how large it is.
+            Refusal::TotalExposure { .. } => Some(Fault::TooExposed),
             _ => None,
         }
     }

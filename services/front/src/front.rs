@@ -20,8 +20,10 @@ use crate::goods::Caller;
 use crate::guests::Guests;
 use crate::holds::Holds;
 use crate::metrics;
+use crate::modes::Modes;
 use crate::quota::Quotas;
 use crate::shop::Shop;
+use crate::tally;
 use crate::tls::Tls;
 use crate::unknown::Newcomers;
 
@@ -32,6 +34,8 @@ const LOOKING_INTO: usize = 32;
 pub(crate) struct Front {
     pub(crate) ledger: Ledger,
     pub(crate) holds: Holds,
+    /// What is done on each deployment.
+    pub(crate) modes: Arc<Modes>,
     pub(crate) newcomers: Newcomers,
     pub(crate) quotas: Quotas,
     /// What a reload replaces. A request keeps the one it began with.
@@ -78,12 +82,18 @@ impl Visit {
 }
 
 impl Front {
-    pub(crate) fn new(config: &Config, ledger: Ledger, tls: Option<Arc<Tls>>) -> anyhow::Result<Front> {
+    pub(crate) fn new(
+        config: &Config,
+        ledger: Ledger,
+        tls: Option<Arc<Tls>>,
+        modes: Arc<Modes>,
+    ) -> anyhow::Result<Front> {
         let caller = Caller::new(&config.front)?;
         let front = &config.front;
         let hold_ttl = ledger.hold_ttl();
         Ok(Front {
             holds: Holds::new(ledger.clone(), hold_ttl),
+            modes,
             quotas: Quotas::new(ledger.clone()),
             newcomers: Newcomers::new(front.limits.waiting_for_sync, front.timeouts.sync),
             shop: ArcSwap::from_pointee(Shop::new(config, &caller, None)?),
@@ -102,6 +112,12 @@ impl Front {
             looking_into: Semaphore::new(LOOKING_INTO),
             ledger,
         })
+    }
+
+    /// What goes on beside the requests, until it is dropped.
+    pub(crate) async fn care(self: Arc<Front>) {
+        let (holds, modes) = (self.holds.clone(), self.modes.clone());
+        tokio::join!(holds.care(), modes.watch(self.ledger.clone()), tally::keep(self));
     }
 
     /// What clients may send.

@@ -22,6 +22,7 @@ use crate::admission::admit;
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::goods::{Goods, InnerUri};
+use crate::modes::Modes;
 use crate::price::Price;
 use crate::route::Route;
 use crate::till::Till;
@@ -79,8 +80,8 @@ impl Paywall {
         metrics::describe();
         let mut config = config.clone();
         config.front.routes.clear();
-        let front = Arc::new(Front::new(&config, ledger, None)?);
-        let care = Arc::new(tokio::spawn(front.holds.clone().care()));
+        let front = Arc::new(Front::new(&config, ledger, None, Modes::of(&config))?);
+        let care = Arc::new(tokio::spawn(front.clone().care()));
         Ok(Paywall { front, config: Arc::new(config), care })
     }
 

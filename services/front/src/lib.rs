@@ -20,7 +20,7 @@
 //! | `reading` | what is read of strangers' bytes, for the fuzz targets |
 //! | `access`, `refusal`, `access_log` | who may buy, why a payment bought nothing, a line for each request |
 //! | `layer` | the same inside a program of the seller's own |
-//! | `front`, `reload`, `metrics` | what it all consists of, what an operator sees of it |
+//! | `front`, `reload`, `modes`, `tally`, `metrics` | what it all consists of, what an operator sees of it |
 //!
 //! *Absent by design:* RPC, AMQP, and keys. A front needs PostgreSQL, and nothing else to answer.
 //!
@@ -51,6 +51,7 @@ mod headers;
 mod holds;
 mod layer;
 mod metrics;
+mod modes;
 mod page;
 mod patience;
 mod paywall;
@@ -67,6 +68,7 @@ mod sale;
 mod server;
 mod shop;
 mod stream;
+mod tally;
 mod till;
 mod tls;
 mod unknown;
@@ -105,13 +107,16 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
             ledger.healthy().await.map_err(|error| error.to_string())
         }
     });
-    let (_, ops) = Ops::serve(config.front.ops_listen, metrics, vec![check], shutdown.clone())
+    let modes = modes::Modes::of(&config);
+    let mut checks = vec![check];
+    checks.extend(modes.checks());
+    let (_, ops) = Ops::serve(config.front.ops_listen, metrics, checks, shutdown.clone())
         .await
         .with_context(|| format!("cannot listen on {}", config.front.ops_listen))?;
     let Some(ledger) = shutdown.run_until(connect(&config.database)).await else { return Ok(()) };
     let ledger = ledger.context("cannot use the database")?;
     ready.send_replace(Some(ledger.clone()));
-    let front = Arc::new(front::Front::new(&config, ledger.clone(), tls)?);
+    let front = Arc::new(front::Front::new(&config, ledger.clone(), tls, modes)?);
     let listeners = Listeners::bind(&config.front).await?;
     tracing::info!(address = %config.front.listen, routes = config.front.routes.len(), "open for business");
     let reloader = reload::Reloader::offer(front.clone(), config_file, config, &ops);
@@ -134,12 +139,13 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let tls = config.front.tls.as_ref().map(tls::Tls::open).transpose()?;
-    attend(Arc::new(front::Front::new(config, ledger, tls)?), listeners.into(), shutdown).await;
+    attend(Arc::new(front::Front::new(config, ledger, tls, modes::Modes::of(config))?), listeners.into(), shutdown)
+        .await;
     Ok(())
 }
 
 async fn attend(front: Arc<front::Front>, listeners: Listeners, shutdown: Shutdown) {
-    let care = tokio::spawn(front.holds.clone().care());
+    let care = tokio::spawn(front.clone().care());
     let watch = front.tls.clone().map(|tls| tokio::spawn(tls.watch()));
     server::serve(front.clone(), listeners, shutdown).await;
     care.abort();

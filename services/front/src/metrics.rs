@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use channel::{Capture, Refusal};
+use channel::{Amount, Capture, Refusal};
 use http::{Method, StatusCode};
 use ledger::LedgerError;
 use metrics::{counter, gauge, histogram};
@@ -29,6 +29,16 @@ pub(crate) fn describe() {
     describe_counter!("front_ledger_errors_total", "Answers that the ledger did not give, by kind.");
     describe_counter!("front_price_questions_total", "Prices that the seller was asked for, by outcome.");
     describe_counter!("front_reloads_total", "Reloads of the configuration, by outcome.");
+    describe_gauge!(
+        "front_exposure_base_units",
+        "Owed and unclaimed on all channels, where max_exposure_total limits it."
+    );
+    describe_gauge!("front_mode", "1 for what is done on a deployment: selling, or why not.");
+    describe_gauge!(
+        "front_safe_until_timestamp_seconds",
+        Unit::Seconds,
+        "Until when a deployment is sold on by the watcher's word and by the wallet's, since 1970; 0: it is not."
+    );
     describe_histogram!("front_upstream_duration_seconds", Unit::Seconds, "From a call to its answer's head.");
     describe_counter!("front_upstream_calls_total", "Calls of upstreams, by status or by what went wrong.");
 }
@@ -72,6 +82,24 @@ pub(crate) fn reloaded(applied: bool) {
     counter!("front_reloads_total", "outcome" => if applied { "applied" } else { "refused" }).increment(1);
 }
 
+/// Whether this is what is done on a deployment.
+pub(crate) fn mode(deployment: &str, mode: &'static str, is_it: bool) {
+    let labels = [("deployment", deployment.to_owned()), ("mode", mode.to_owned())];
+    gauge!("front_mode", &labels).set(f64::from(u8::from(is_it)));
+}
+
+/// Until when this one's word lets us sell on a deployment.
+pub(crate) fn safe_until(deployment: &str, bound: &'static str, seconds: f64) {
+    let labels = [("deployment", deployment.to_owned()), ("bound", bound.to_owned())];
+    gauge!("front_safe_until_timestamp_seconds", &labels).set(seconds);
+}
+
+/// What all channels of a deployment owe.
+pub(crate) fn exposure(deployment: &str, owed: Amount) {
+    let units = alloy_primitives::U256::from(owed.units());
+    gauge!("front_exposure_base_units", "deployment" => deployment.to_owned()).set(f64::from(units));
+}
+
 /// A request found no place.
 pub(crate) fn shed() {
     counter!("front_shed_requests_total").increment(1);
@@ -102,6 +130,7 @@ pub(crate) const fn reason(refusal: &Refusal) -> &'static str {
         Refusal::SmallDeposit { .. } => "small_deposit",
         Refusal::Exposure { .. } => "exposure",
         Refusal::PayerExposure { .. } => "payer_exposure",
+        Refusal::TotalExposure { .. } => "total_exposure",
         Refusal::Held { .. } => "held",
         Refusal::Busy => "busy",
         Refusal::RequestReused => "request_reused",

@@ -55,6 +55,7 @@ fn numbers(refusal: &Refusal) -> Vec<(&'static str, String)> {
         | Refusal::Published
         | Refusal::Busy
         | Refusal::RequestReused
+        | Refusal::TotalExposure { .. }
         | Refusal::Stale => Vec::new(),
     }
 }

@@ -29,10 +29,11 @@ const RELOADABLE: &[&str] = &[
     "deployments.*.min_deposit",
     "deployments.*.max_exposure",
     "deployments.*.max_exposure_per_payer",
+    "deployments.*.max_exposure_total",
     "deployments.*.max_held",
 ];
 /// Sections that are none of a front's business.
-const FOREIGN: [&str; 2] = ["watcher", "wallet"];
+const FOREIGN: [&str; 4] = ["queue", "watcher", "wallet", "deployments.*.claim"];
 
 /// Reads the configuration again.
 pub(crate) struct Reloader {

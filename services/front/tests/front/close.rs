@@ -79,6 +79,24 @@ async fn without_a_wallet_it_is_503_and_payments_go_on() {
 }
 
 #[tokio::test]
+async fn the_cause_that_a_request_names_goes_along_with_its_job_unless_it_is_none() {
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (named, kept) in [(Some(trace), Some(trace)), (Some("'; DROP TABLE jobs"), None), (None, None)] {
+        let world = World::new().await;
+        let (front, payer) = (world.front().await, world.payer(100).await);
+        assert_eq!(front.pay("/file.txt", &payer, 10).await.status(), StatusCode::OK);
+        let path = format!("/api/1/channels/{}/{}", payer.address(), payer.open_block);
+        let mut request = front.request(Method::DELETE, &path).body("balance=10");
+        if let Some(named) = named {
+            request = request.header("traceparent", named);
+        }
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+        let jobs = world.ledger.due(JobKind::Sign, &["main"], 10).await.unwrap();
+        assert_eq!(jobs.iter().map(|job| job.trace.as_deref()).collect::<Vec<_>>(), [kept]);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_signed_is_400_and_costs_no_job() {
     let world = World::new().await;
     let (front, payer) = (world.front().await, world.payer(100).await);

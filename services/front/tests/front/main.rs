@@ -19,6 +19,7 @@ mod identity;
 mod layer;
 mod limits;
 mod microraiden;
+mod modes;
 mod page;
 mod payments;
 mod prices;

@@ -59,6 +59,7 @@ impl World {
         let ledger = Ledger::connect(&settings).await.unwrap();
         let Deployment { name, chain_id, contract, token, payee, .. } = deployment();
         ledger.register(&DeploymentRow { id: name, chain_id, contract, token, payee }).await.unwrap();
+        testkit::clear::all_clear(&ledger, "main").await.unwrap();
         let upstream = Upstream::start().await.unwrap();
         World { database: database.to_owned(), ledger, upstream, folder, head: Mutex::new(0) }
     }
@@ -143,6 +144,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         assert_eq!(self.books(payer).await, books);
+    }
+
+    /// Changes the database past the ledger.
+    pub async fn sql(&self, statement: &str) {
+        let (client, connection) = tokio_postgres::connect(&self.database, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(statement).await.unwrap();
     }
 
     /// How many jobs of this kind wait for somebody.
