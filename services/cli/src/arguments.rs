@@ -4,7 +4,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::report::{self, Report};
-use crate::{account, channel, config, contract, doctor, key, migrate, pay, resume, revenue};
+use crate::{
+    account, backup, channel, claim, close, config, contract, doctor, export, jobs, key, list, migrate, outbound, pay,
+    resume, revenue, verify,
+};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -34,7 +37,7 @@ struct Arguments {
 enum Command {
     /// Send a request and pay what it costs.
     Pay(Box<pay::Arguments>),
-    /// Open, top up, close, settle and list payment channels.
+    /// For the payer: open, top up, close, settle and list payment channels.
     #[command(subcommand)]
     Channel(channel::Command),
     /// Show the payer's address and what it holds.
@@ -50,8 +53,29 @@ enum Command {
     Config(config::Command),
     /// Find out why a channel is not accepted.
     Doctor(doctor::Arguments),
+    /// For the payee: list the channels that pay it, and the claims from them.
+    #[command(subcommand)]
+    List(list::Command),
+    /// For the payee: take what is owed on chain, and leave the channels open.
+    Claim(claim::Arguments),
+    /// For the payee: close a channel without its payer. (A payer closes with `sluice channel close`.)
+    Close(close::Arguments),
+    /// List the work of the background, and try again or give up some of it.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Channels that we pay from, which the wallet keeps filled: list them, and say what was spent.
+    #[command(subcommand)]
+    Outbound(outbound::Command),
     /// Show what was sold, by day, route and payer.
     Revenue(revenue::Arguments),
+    /// Write the audit trail: channels, vouchers, events, sales, transactions.
+    Export(export::Arguments),
+    /// Audit the ledger, or an export of it, against itself and the chain, to the unit.
+    Verify(verify::Arguments),
+    /// Back the ledger up: every voucher, as of one moment.
+    Backup(backup::BackupArguments),
+    /// Put a backup into an empty database.
+    Restore(backup::RestoreArguments),
     /// Bring a cluster's database up to date.
     Migrate(migrate::Arguments),
     /// Follow a halted deployment again.
@@ -79,7 +103,16 @@ async fn dispatch(command: Command) -> anyhow::Result<Report> {
         Command::Contract(command) => contract::run(command).await,
         Command::Config(command) => config::run(command).await,
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::List(command) => list::run(command).await,
+        Command::Claim(arguments) => claim::run(arguments).await,
+        Command::Close(arguments) => close::run(arguments).await,
+        Command::Jobs(command) => jobs::run(command).await,
+        Command::Outbound(command) => outbound::run(command).await,
         Command::Revenue(arguments) => revenue::run(arguments).await,
+        Command::Export(arguments) => export::run(arguments).await,
+        Command::Verify(arguments) => verify::run(arguments).await,
+        Command::Backup(arguments) => backup::backup(arguments).await,
+        Command::Restore(arguments) => backup::restore(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Resume(arguments) => resume::run(arguments).await,
     }

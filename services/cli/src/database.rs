@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
-use ledger::Settings;
+use ledger::{Ledger, Settings};
 use runtime::config::Deployment;
 
 use crate::report::Usage;
@@ -44,6 +45,13 @@ impl DatabaseArguments {
             cluster.database.url.clone_from(url);
         }
         Ok(Some(cluster))
+    }
+
+    /// The cluster that must be named, and its ledger.
+    pub(crate) async fn ledger(&self) -> anyhow::Result<(Ledger, Cluster)> {
+        let cluster = self.required()?;
+        let ledger = Ledger::connect(&cluster.database).await.context("cannot use the ledger")?;
+        Ok((ledger, cluster))
     }
 
     /// The cluster that must be named.

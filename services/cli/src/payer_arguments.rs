@@ -60,6 +60,9 @@ pub(crate) struct LimitArguments {
     /// The most that all requests of a day (UTC) to one host may cost.
     #[arg(long, value_name = "AMOUNT")]
     max_per_host_per_day: Option<Amount>,
+    /// The most that may be added to channels in a day (UTC), once they are open.
+    #[arg(long, value_name = "AMOUNT")]
+    max_top_ups_per_day: Option<Amount>,
     /// How many channels may be opened in a day.
     #[arg(long, value_name = "N")]
     max_opens_per_day: Option<u32>,
@@ -81,6 +84,9 @@ pub(crate) struct LimitArguments {
     /// How much to top a channel up with [default: five times the price].
     #[arg(long, value_name = "AMOUNT")]
     top_up: Option<Amount>,
+    /// Top a channel up already when it has less left than this [default: when it lacks the price].
+    #[arg(long, value_name = "AMOUNT")]
+    threshold: Option<Amount>,
 }
 
 /// A payer's file.
@@ -193,6 +199,7 @@ impl LimitArguments {
         limits.max_deposit = self.max_deposit.unwrap_or(limits.max_deposit);
         limits.max_per_day = self.max_per_day.or(limits.max_per_day);
         limits.max_per_host_per_day = self.max_per_host_per_day.or(limits.max_per_host_per_day);
+        limits.max_top_ups_per_day = self.max_top_ups_per_day.or(limits.max_top_ups_per_day);
         limits.max_opens_per_day = self.max_opens_per_day.unwrap_or(limits.max_opens_per_day);
         limits.max_gas_wei = self.max_gas_wei.or(limits.max_gas_wei);
         allow(&mut limits.contracts, &self.contract, "--contract")?;
@@ -200,6 +207,7 @@ impl LimitArguments {
         allow(&mut limits.hosts, &self.host, "--host")?;
         settings.deposits.open = self.deposit.or(settings.deposits.open);
         settings.deposits.top_up = self.top_up.or(settings.deposits.top_up);
+        settings.deposits.threshold = self.threshold.or(settings.deposits.threshold);
         Ok(())
     }
 }

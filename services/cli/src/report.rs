@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use evm::EvmError;
+use ledger::LedgerError;
 use payer::PayerError;
 use serde_json::{Value, json};
 
@@ -36,6 +37,20 @@ pub(crate) enum Code {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
+
+/// A failure whose next step is known where it happens.
+#[derive(Debug, thiserror::Error)]
+#[error("{says}")]
+pub(crate) struct Failure {
+    says: String,
+    next: String,
+}
+
+impl Failure {
+    pub(crate) fn new(says: impl Into<String>, next: impl Into<String>) -> Failure {
+        Failure { says: says.into(), next: next.into() }
+    }
+}
 
 impl Report {
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Report {
@@ -115,6 +130,12 @@ fn chain_code(error: Option<&EvmError>) -> Code {
 
 /// What to do about it, where that is not in the error's own words.
 fn next_step(error: &anyhow::Error) -> Option<String> {
+    if let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) {
+        return Some(failure.next.clone());
+    }
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return ledger_step(error).map(str::to_owned);
+    }
     let step = match error.downcast_ref()? {
         PayerError::Limit(over) if over.limit() == "chains" => "add it to `chains` in your payer file".to_owned(),
         PayerError::Limit(over) => {
@@ -140,6 +161,21 @@ fn next_step(error: &anyhow::Error) -> Option<String> {
         _ => return None,
     };
     Some(step)
+}
+
+/// What to do when the ledger does not go along.
+fn ledger_step(error: &LedgerError) -> Option<&'static str> {
+    Some(match error {
+        LedgerError::Schema { .. } => "run `sluice migrate`, or use the `sluice` of the cluster's version",
+        LedgerError::Unavailable(_) => "check that the database runs, and its address; then repeat",
+        LedgerError::OutcomeUnknown => "look at what is there, and repeat if it did not happen",
+        LedgerError::Overloaded => "wait until some of the work is done, and repeat",
+        LedgerError::Tool(_) => {
+            "backup and restore need pg_dump, pg_restore and psql of the server's version or newer on the PATH; a restore \
+             needs a database that holds nothing"
+        }
+        _ => return None,
+    })
 }
 
 fn option_of(limit: &str) -> String {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::database::DatabaseArguments;
 use crate::report::{Report, Usage};
+use crate::table::table;
 
 /// `sluice revenue`.
 #[derive(Args)]
@@ -95,19 +96,5 @@ fn as_csv(names: &[&str], rows: &[Vec<String>]) -> anyhow::Result<String> {
 }
 
 fn as_table(names: &[&str], rows: &[Vec<String>]) -> String {
-    if rows.is_empty() {
-        return "nothing was sold".to_owned();
-    }
-    let header = names.iter().map(|name| (*name).to_owned()).collect();
-    let lines: Vec<&Vec<String>> = std::iter::once(&header).chain(rows).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-    let numbers = names.len().saturating_sub(2);
-    let cell = |(column, text): (usize, &String)| {
-        let text = if text.is_empty() { "-" } else { text };
-        let width = widths[column];
-        if column < numbers { format!("{text:<width$}") } else { format!("{text:>width$}") }
-    };
-    let line = |line: &&Vec<String>| line.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ");
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    if rows.is_empty() { "nothing was sold".to_owned() } else { table(names, rows, 2) }
 }

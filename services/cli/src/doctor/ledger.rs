@@ -1,6 +1,4 @@
-use std::time::SystemTime;
-
-use ::channel::{Channel, Epoch, Status};
+use ::channel::{Channel, Epoch, Mode, Status};
 use alloy_primitives::{Address, U256};
 use contracts::{Deployment, Kind, raiden};
 use ledger::{Ledger, LedgerError};
@@ -84,8 +82,8 @@ async fn watcher(
 ) -> Result<(), LedgerError> {
     let bad = |says: String, next: &str| Finding::bad("watcher", says, next);
     let cursor = ledger.cursor(name).await?;
-    let safe_until = ledger.deployment(name).await?.and_then(|(_, safe_until)| safe_until);
-    let is_safe = safe_until.is_some_and(|until| until > SystemTime::now());
+    let safety = ledger.safety().await?.into_iter().find(|safety| safety.deployment == name);
+    let mode = safety.map(|safety| safety.horizon).unwrap_or_default().mode();
     findings.push(match cursor {
         None => bad(format!("never read {name}"), "start a watcher for it"),
         Some(cursor) => match cursor.halted {
@@ -94,7 +92,12 @@ async fn watcher(
                 format!("{name} is read up to block {} only", cursor.block.number),
                 "wait; if it stays there, see the watcher's log and its node",
             ),
-            None if !is_safe => bad(
+            None if mode == Mode::WalletStale => Finding::bad(
+                "wallet",
+                format!("{name} is stale: no all-clear for too long, so nothing is sold on it"),
+                "see the wallet's `/readyz?verbose`: its gas, its node, what is stuck",
+            ),
+            None if mode != Mode::Selling => bad(
                 format!("{name} is stale at block {}: nothing is sold on it", cursor.block.number),
                 "see the watcher's log and its node",
             ),
