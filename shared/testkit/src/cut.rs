@@ -52,12 +52,12 @@ impl Cut {
     pub async fn start(target: SocketAddr) -> Result<Cut> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let address = listener.local_addr()?;
-        let plan = Mutex::new(Plan { fault: Fault::None, once: false, number: 0 });
+        let plan = Mutex::new(Plan { target, fault: Fault::None, once: false, number: 0 });
         let control = Arc::new(Control { plan, cut: watch::Sender::new(0), cuts: AtomicU64::new(0) });
         let shared = control.clone();
         let server = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connection(client, target, shared.clone()));
+                tokio::spawn(connection(client, shared.clone()));
             }
         });
         Ok(Cut { address, control, server })
@@ -76,6 +76,11 @@ impl Cut {
     /// Until it has cut one connection.
     pub fn once(&self, fault: Fault) {
         self.control.set(fault, true);
+    }
+
+    /// From now on new connections lead there; those that stand stay where they are.
+    pub fn point_at(&self, target: SocketAddr) {
+        self.control.plan().target = target;
     }
 
     /// Cuts every connection now; new ones are treated as before.
@@ -105,6 +110,7 @@ struct Control {
 
 #[derive(Debug)]
 struct Plan {
+    target: SocketAddr,
     fault: Fault,
     once: bool,
     /// Tells connections that the plan has changed, and their counts begin anew.
@@ -143,7 +149,7 @@ impl Control {
 
     fn set(&self, fault: Fault, once: bool) {
         let mut plan = self.plan();
-        *plan = Plan { fault, once, number: plan.number + 1 };
+        *plan = Plan { target: plan.target, fault, once, number: plan.number + 1 };
     }
 
     /// Counts a cut; false when this fault was meant for one connection and another came first.
@@ -154,7 +160,7 @@ impl Control {
         }
         self.cuts.fetch_add(1, Ordering::SeqCst);
         if plan.once {
-            *plan = Plan { fault: Fault::None, once: false, number: number + 1 };
+            *plan = Plan { target: plan.target, fault: Fault::None, once: false, number: number + 1 };
         }
         true
     }
@@ -166,9 +172,12 @@ struct Link {
     asked: AtomicBool,
 }
 
-async fn connection(mut client: TcpStream, target: SocketAddr, control: Arc<Control>) {
+async fn connection(mut client: TcpStream, control: Arc<Control>) {
     let _ = client.set_nodelay(true);
-    let refused = control.plan().fault == Fault::Refuse;
+    let (target, refused) = {
+        let plan = control.plan();
+        (plan.target, plan.fault == Fault::Refuse)
+    };
     let server = if refused { None } else { TcpStream::connect(target).await.ok() };
     if let Some(mut server) = server {
         let _ = server.set_nodelay(true);

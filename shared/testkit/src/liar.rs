@@ -21,6 +21,8 @@ use crate::rpc;
 pub enum Lie {
     /// An error in the JSON-RPC answer; the node is not asked.
     Error(i64, String),
+    /// This result; the node is not asked.
+    Result(Value),
     /// An HTTP status with a page of HTML, as load balancers answer; the node is not asked.
     Http(u16),
     /// No answer at all.
@@ -31,6 +33,12 @@ pub enum Lie {
     MaxResults(usize),
     /// Knows nothing of the newest so many blocks.
     Lag(u64),
+    /// Knows nothing after this block, however the chain goes on.
+    Frozen(u64),
+    /// As [`Lie::Lag`], but only every other time, as two nodes behind one address answer.
+    Flicker(u64),
+    /// Finds these logs beside the true ones, whatever block they are of.
+    AlsoLogs(Vec<Value>),
     /// These blocks are unknown, and so are their logs.
     Missing(RangeInclusive<u64>),
     /// Passes the call on, but answers with this error: a transaction that arrived all the same.
@@ -168,6 +176,7 @@ async fn answer_one(node: &Node, call: &Value) -> Result<Value, Response> {
     for lie in &lies {
         match lie {
             Lie::Error(code, message) => return Ok(refusal(*code, message)),
+            Lie::Result(result) => return Ok(json!({"jsonrpc": "2.0", "id": call["id"], "result": result})),
             Lie::Http(status) => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
                 return Err((status, Html("<html><h1>Come back later</h1></html>")).into_response());
@@ -215,16 +224,27 @@ async fn answer_one(node: &Node, call: &Value) -> Result<Value, Response> {
             _ => {}
         }
     }
-    let result = forget(method, result, known, &lies);
+    let mut result = forget(method, result, known, &lies);
+    if let (Value::Array(logs), "eth_getLogs") = (&mut result, method) {
+        logs.extend(invented(&call["params"], &lies));
+    }
     Ok(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}))
 }
 
-/// The last block that a lagging node knows.
+/// The last block that a node knows which is behind.
 async fn known(node: &Node, lies: &[Lie]) -> Result<Option<u64>> {
-    let lag = lies.iter().find_map(|lie| if let Lie::Lag(blocks) = lie { Some(*blocks) } else { None });
-    let Some(lag) = lag else { return Ok(None) };
+    let is_odd = lock(&node.calls).len() % 2 == 1;
+    let known = |head: u64, lie: &Lie| match lie {
+        Lie::Lag(blocks) => Some(head.saturating_sub(*blocks)),
+        Lie::Flicker(blocks) if is_odd => Some(head.saturating_sub(*blocks)),
+        Lie::Frozen(last) => Some(head.min(*last)),
+        _ => None,
+    };
+    if lies.iter().all(|lie| known(0, lie).is_none()) {
+        return Ok(None);
+    }
     let head = rpc::quantity(&node.ask("eth_blockNumber", json!([])).await?)?;
-    Ok(Some(head.saturating_sub(lag)))
+    Ok(lies.iter().filter_map(|lie| known(head, lie)).min())
 }
 
 /// Asks as if `last` were the newest block.
@@ -261,6 +281,15 @@ fn forget(method: &str, mut result: Value, known: Option<u64>, lies: &[Lie]) -> 
         }
         _ => result,
     }
+}
+
+/// The logs that a node makes up which was asked for some.
+fn invented(params: &Value, lies: &[Lie]) -> Vec<Value> {
+    let of_one = params[0].get("blockHash").is_some();
+    let (from, to) = span(params, u64::MAX);
+    let fits = |log: &&Value| of_one || rpc::quantity(&log["blockNumber"]).is_ok_and(|at| (from..=to).contains(&at));
+    let logs = lies.iter().filter_map(|lie| if let Lie::AlsoLogs(logs) = lie { Some(logs) } else { None });
+    logs.flatten().filter(fits).cloned().collect()
 }
 
 /// The blocks that an `eth_getLogs` asks for.

@@ -3,8 +3,10 @@
 //!
 //! | module | what it starts |
 //! |---|---|
-//! | [`postgres`] | PostgreSQL; a migrated database per test; `kill -9` and back |
+//! | [`postgres`] | PostgreSQL; a migrated database per test; `kill -9` and back; a standby that takes over |
 //! | [`anvil`] | the development chain; reorgs, restarts, a node that hangs |
+//! | [`rabbit`] | RabbitMQ, one node or three; killed, wiped, out of memory |
+//! | [`dup`] | a broker that doubles, delays, corrupts and loses messages |
 //! | [`haproxy`] | the load balancer in front of the fronts |
 //! | [`upstream`] | an API worth paying for, with failing and slow pages |
 //! | [`cut`] | a TCP proxy that cuts connections at chosen moments |
@@ -12,15 +14,21 @@
 //! | [`original`] | the original µRaiden clients |
 //! | [`chromium`] | a web browser without a window |
 //! | [`cluster`] | all of it together, with our own programs |
+//! | [`clear`] | what the wallet says while all is well, for tests without one |
+//! | [`history`] | what clients were told, and whether the books agree with it |
+//! | [`rounds`] | how long a test goes on, and from which seed |
 //!
 //! *Invariant:* nothing here is mocked, and nothing is ended by name: only process groups we started, by their id.
 
 pub mod anvil;
 pub mod chromium;
+pub mod clear;
 pub mod cluster;
 pub mod cut;
 pub mod demo;
+pub mod dup;
 pub mod haproxy;
+pub mod history;
 pub mod http;
 pub mod liar;
 pub mod original;
@@ -28,7 +36,9 @@ pub mod paths;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod rabbit;
 mod reaper;
+pub mod rounds;
 pub mod rpc;
 pub mod scratch;
 pub mod upstream;

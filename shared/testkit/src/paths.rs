@@ -102,6 +102,20 @@ pub fn page_library(file: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// A program of RabbitMQ. The scripts on PATH switch to a system user; those behind them run as whoever calls.
+pub fn rabbitmq(program: &str) -> Result<PathBuf> {
+    let debian = Path::new("/usr/lib/rabbitmq/bin").join(program);
+    let found = Some(debian).filter(|file| file.is_file()).or_else(|| on_path(program));
+    found.with_context(|| format!("RabbitMQ's `{program}` is not installed; {SET_UP}"))
+}
+
+/// The name service of Erlang, which RabbitMQ is written in.
+pub fn epmd() -> Result<PathBuf> {
+    let erlang = fs::read_dir("/usr/lib/erlang").into_iter().flatten().flatten();
+    let bundled = erlang.map(|entry| entry.path().join("bin/epmd")).find(|file| file.is_file());
+    on_path("epmd").or(bundled).with_context(|| format!("Erlang's `epmd` is not installed; {SET_UP}"))
+}
+
 /// Where servers keep their data: `data` under the target directory. Root's PostgreSQL runs as another user, who must
 /// be able to get there; where that user cannot (a clone under /root), it is a directory of our own under /var/tmp.
 pub fn data_dir() -> Result<PathBuf> {

@@ -3,6 +3,8 @@
 //! The cluster is made once by `initdb` and copied from then on; the migrated database is made once per server and
 //! cloned per test. PostgreSQL refuses root, so under root it runs as `postgres`, or as `nobody`.
 
+mod standby;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;

@@ -180,8 +180,8 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
-/// Whether every thread of a process is stopped.
-fn is_stopped(pid: u32) -> bool {
+/// Whether every thread of a process is stopped, by us or by itself.
+pub fn is_stopped(pid: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let mut threads = threads.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     threads.all(|thread| stat(thread).is_none_or(|fields| fields[0] == "T"))

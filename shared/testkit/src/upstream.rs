@@ -41,8 +41,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 const EVENTS_APART: Duration = Duration::from_millis(50);
-/// The header whose value the log keeps: fronts give each paid call an id.
-const REQUEST_ID: &str = "x-request-id";
+/// The headers whose values the log keeps: the id that fronts give each sale, and the payer's own name for the request.
+const IDS: [&str; 2] = ["sluice-request-id", "idempotency-key"];
 
 /// A running upstream. Dropped, it is gone.
 #[derive(Debug)]
@@ -58,7 +58,8 @@ impl Upstream {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), None).await
     }
 
-    /// At this address; `log` gets a line per call: method, path, request id.
+    /// At this address; `log` gets a line per call, on disk before it is answered: method, path, the sale's id, the
+    /// payer's own; `-` for what is missing.
     pub async fn start_at(address: SocketAddr, log: Option<&FilePath>) -> Result<Upstream> {
         let log = log.map(|file| File::options().create(true).append(true).open(file)).transpose();
         let log = log.context("cannot write the upstream's log")?.map(Mutex::new);
@@ -119,10 +120,11 @@ impl Calls {
         let path = request.uri().path();
         *self.counts().entry(path.to_owned()).or_default() += 1;
         if let Some(log) = &self.log {
-            let id = request.headers().get(REQUEST_ID).map_or("-".into(), |id| String::from_utf8_lossy(id.as_bytes()));
-            let line = format!("{} {path} {id}\n", request.method());
+            let id = |name| request.headers().get(name).and_then(|id| id.to_str().ok()).unwrap_or("-");
+            let [sale, named] = IDS.map(id);
+            let line = format!("{} {path} {sale} {named}\n", request.method());
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = log.write_all(line.as_bytes()); // a test that reads the log notices
+            let _ = log.write_all(line.as_bytes()).and_then(|()| log.sync_data()); // a test that reads the log notices
         }
     }
 }

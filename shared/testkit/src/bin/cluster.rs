@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use testkit::cluster::{self, Cluster, Options};
+use testkit::cluster::{self, Cluster};
 use testkit::demo;
 use testkit::upstream::Upstream;
 
@@ -58,9 +58,11 @@ async fn main() -> ExitCode {
 }
 
 async fn start() -> Result<Cluster> {
-    println!("==> start PostgreSQL, a chain, contracts, an upstream, a watcher, a wallet, two fronts and HAProxy");
+    println!(
+        "==> start PostgreSQL, RabbitMQ, a chain, contracts, an upstream, HAProxy, and two each of watchers, wallets, fronts"
+    );
     let begin = Instant::now();
-    let cluster = cluster::up(Options::default()).await?;
+    let cluster = cluster::up(demo::options()).await?;
     println!("    done in {:.1} s", begin.elapsed().as_secs_f64());
     Ok(cluster)
 }
@@ -79,9 +81,10 @@ async fn show(keep: bool) -> Result<()> {
     println!("==> the main job");
     let agree = demo::show(&mut cluster).await?;
     if keep {
-        for front in cluster.fronts.iter_mut().filter(|front| front.process().is_err()) {
-            front.start_again()?;
-            front.ready().await?;
+        let ours = [&mut cluster.watchers, &mut cluster.wallets, &mut cluster.fronts].into_iter().flatten();
+        for service in ours.filter(|service| service.process().is_err()) {
+            service.start_again()?;
+            service.ready().await?;
         }
         stay(cluster)?;
     } else {

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Contracts, Options};
+use super::{Contracts, HOST, Options};
 use crate::anvil::Anvil;
 use crate::haproxy::Client;
+use crate::rabbit::Rabbit;
 
 /// What the upstream sells beside the file, which costs 10, and the [`TUTORIAL`].
 const PAGES: [(&str, &str, u32); 9] = [
@@ -59,6 +60,7 @@ pub(super) fn text(
     chain: &Anvil,
     contracts: &Contracts,
     upstream: SocketAddr,
+    rabbit: Option<&Rabbit>,
 ) -> String {
     let Options { confirmations, terms, client, more, .. } = options;
     let Contracts { token, channels, payee, challenge_period, from_block, .. } = contracts;
@@ -85,6 +87,7 @@ terms = "{terms}"
 
 [watcher]
 poll_ms = 200
+plan_ms = 1000
 lease_ms = 3000
 
 [wallet]
@@ -108,8 +111,15 @@ price = 10
         chain_id = chain.chain_id(),
         rpc_url = chain.url(),
     );
+    text += &rabbit.map(queue).unwrap_or_default();
     for (how, path, price) in PAGES {
         text += &format!("\n[[front.routes]]\n{how} = \"{path}\"\nupstream = \"http://{upstream}\"\nprice = {price}\n");
     }
     text + &TUTORIAL.replace("UPSTREAM", &format!("http://{upstream}")) + "\n" + more
+}
+
+/// The broker's nodes, the first first.
+fn queue(rabbit: &Rabbit) -> String {
+    let urls: Vec<String> = rabbit.nodes().iter().map(|node| format!("{:?}", node.url(HOST))).collect();
+    format!("\n[queue]\nurl = {}\nurls = [{}]\ntimeout_ms = 2000\n", urls[0], urls[1..].join(", "))
 }

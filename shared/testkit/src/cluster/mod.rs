@@ -4,6 +4,7 @@
 //! [`Cluster::prepare`], then [`Cluster::add_front`] and its like with an environment of their own, such as a
 //! `SLUICE_DATABASE__URL` that leads through a [`crate::cut::Cut`].
 
+mod active;
 mod config;
 mod deployment;
 mod service;
@@ -25,6 +26,7 @@ pub use self::standing::{down, is_up, up};
 use crate::anvil::{self, Anvil};
 use crate::haproxy::{Backend, Client, Haproxy};
 use crate::postgres::{self, Postgres};
+use crate::rabbit::{self, Rabbit};
 use crate::scratch::Scratch;
 use crate::{http, ports, rpc, wait};
 
@@ -34,6 +36,8 @@ pub const DEPLOYER: usize = 0;
 pub const PAYEE: usize = 1;
 /// Of the chain's [`anvil::KEYS`]: who pays. Those after it are free for further payers; all have tokens.
 pub const PAYER: usize = 2;
+/// The broker's virtual host.
+const HOST: &str = "%2f";
 /// How long the cluster may take to sell its first request.
 const READY: Duration = Duration::from_secs(30);
 
@@ -46,6 +50,8 @@ pub struct Options {
     pub watchers: usize,
     /// How many wallets, of which one is active.
     pub wallets: usize,
+    /// How many nodes of RabbitMQ; with none there is no broker. A node takes several seconds to start.
+    pub rabbit: u32,
     /// How the chain runs.
     pub chain: anvil::Options,
     /// Whose contracts are deployed.
@@ -66,6 +72,7 @@ impl Default for Options {
             fronts: 2,
             watchers: 1,
             wallets: 1,
+            rabbit: 0,
             chain: anvil::Options { block_time: Some(1), ..anvil::Options::default() },
             source: Source::Ours,
             confirmations: 1,
@@ -89,6 +96,8 @@ pub struct Cluster {
     pub wallets: Vec<Service>,
     /// What is sold.
     pub upstream: Service,
+    /// The broker, if there is one.
+    pub rabbit: Option<Rabbit>,
     /// The chain.
     pub chain: Anvil,
     /// The database server.
@@ -129,6 +138,9 @@ impl Cluster {
             cluster.add_front(&[])?;
         }
         cluster.ready().await?;
+        if watchers > 0 && wallets > 0 {
+            cluster.sells().await?;
+        }
         cluster.balance().await?;
         Ok(cluster)
     }
@@ -138,12 +150,14 @@ impl Cluster {
         Self::prepare_in(Scratch::new("cluster")?, options).await
     }
 
-    async fn prepare_in(scratch: Scratch, options: Options) -> Result<Cluster> {
+    /// Likewise, in a given directory.
+    pub async fn prepare_in(scratch: Scratch, options: Options) -> Result<Cluster> {
         let dir = scratch.path();
-        let (postgres, chain, upstream) = tokio::try_join!(
+        let (postgres, chain, upstream, rabbit) = tokio::try_join!(
             async { Postgres::start_in(part(dir, "postgres")?, ports::free()?, postgres::Options::default()).await },
             async { Anvil::start_in(part(dir, "anvil")?, ports::free()?, options.chain).await },
             async { Service::upstream(dir) },
+            broker(dir, options.rabbit),
         )?;
         let (database, contracts) =
             tokio::try_join!(postgres.database("sluice"), Contracts::deploy(&chain, options.source))?;
@@ -151,7 +165,7 @@ impl Cluster {
         secret(&dir.join("payer.key"), anvil::KEYS[PAYER])?;
         fs::write(dir.join("file.txt"), "A file worth paying for.\n")?;
         let config = dir.join("sluice.toml");
-        let text = config::text(&options, &database, &chain, &contracts, upstream.listen);
+        let text = config::text(&options, &database, &chain, &contracts, upstream.listen, rabbit.as_ref());
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
         let (fronts, watchers, wallets) = (Vec::new(), Vec::new(), Vec::new());
         let balancer = None;
@@ -161,6 +175,7 @@ impl Cluster {
             watchers,
             wallets,
             upstream,
+            rabbit,
             chain,
             postgres,
             database,
@@ -196,6 +211,14 @@ impl Cluster {
     pub async fn ready(&mut self) -> Result<()> {
         for service in self.services() {
             service.ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every front sells on every deployment: it takes a watcher and a wallet.
+    pub async fn sells(&self) -> Result<()> {
+        for front in &self.fronts {
+            front.sells().await?;
         }
         Ok(())
     }
@@ -253,6 +276,9 @@ impl Cluster {
             service.stop().await?;
         }
         self.upstream.stop().await?;
+        if let Some(rabbit) = &mut self.rabbit {
+            rabbit.stop().await?;
+        }
         self.chain.stop().await?;
         self.postgres.stop().await
     }
@@ -270,6 +296,10 @@ impl Cluster {
             ("channel contract".to_owned(), channels.to_string()),
             ("token".to_owned(), token.to_string()),
             ("ledger".to_owned(), self.database.clone()),
+            (
+                "broker".to_owned(),
+                self.rabbit.as_ref().map_or_else(|| "none".to_owned(), |rabbit| rabbit.node(0).url(HOST)),
+            ),
             ("configuration and logs".to_owned(), self.dir().display().to_string()),
             ("a payer's key".to_owned(), self.payer_key_file().display().to_string()),
         ]);
@@ -280,6 +310,15 @@ impl Cluster {
     pub fn services(&mut self) -> impl Iterator<Item = &mut Service> {
         self.fronts.iter_mut().chain(&mut self.wallets).chain(&mut self.watchers)
     }
+}
+
+async fn broker(dir: &Path, nodes: u32) -> Result<Option<Rabbit>> {
+    if nodes == 0 {
+        return Ok(None);
+    }
+    // As is right for a cluster: of two parts the smaller one stops, and comes back by itself.
+    let more = if nodes > 1 { "cluster_partition_handling = pause_minority\n" } else { "" }.to_owned();
+    Rabbit::start_in(dir, rabbit::Options { nodes, more }).await.map(Some)
 }
 
 fn part(dir: &Path, name: &str) -> Result<Scratch> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::process::Process;
-use crate::{http, paths, ports};
+use crate::{http, paths, ports, wait};
 
 const READY: Duration = Duration::from_secs(30);
 /// Longer than a front's drain delay and grace together.
@@ -94,6 +95,21 @@ impl Service {
         let client = http::client()?;
         let ask = async || Ok(client.get(&url).send().await?.error_for_status()?);
         process.answers(READY, ask).await.map(drop)
+    }
+
+    /// Waits until it, a front, says that it sells on every deployment.
+    pub async fn sells(&self) -> Result<()> {
+        let (url, client) = (format!("http://{}/readyz?verbose", self.health), http::client()?);
+        wait::until("every deployment to be for sale", READY, async || {
+            let said: Value = client.get(&url).send().await?.json().await?;
+            let checks = said["checks"].as_object().context("it lists its checks")?;
+            let stale = checks.iter().find(|(name, state)| {
+                name.starts_with("deployment ") && !state.as_str().is_some_and(|state| state.starts_with("ok"))
+            });
+            ensure!(stale.is_none(), "{stale:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Kills it, as a machine that dies.

@@ -72,6 +72,9 @@ impl Cluster {
         for service in self.fronts.into_iter().chain(self.wallets).chain(self.watchers).chain([self.upstream]) {
             pids.push((service.name.clone(), service.keep()?));
         }
+        if let Some(rabbit) = self.rabbit {
+            pids.extend(rabbit.keep()?);
+        }
         pids.push(("anvil".to_owned(), self.chain.keep()?));
         pids.push(("postgres".to_owned(), self.postgres.keep()?));
         let mut text = String::new();

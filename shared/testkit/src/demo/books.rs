@@ -43,6 +43,16 @@ impl Books {
         })
     }
 
+    /// What was sold and is not claimed.
+    pub(super) fn unclaimed(&self) -> U256 {
+        self.spent.saturating_sub(self.claimed)
+    }
+
+    /// What was claimed since.
+    pub(super) fn claimed_since(&self, before: &Books) -> U256 {
+        self.claimed.saturating_sub(before.claimed)
+    }
+
     /// What was paid since, as each of the books tells it.
     pub(super) fn compare(&self, after: &Books) -> Vec<(&'static str, U256)> {
         println!("Tokens on chain        {:>18} {:>18}", "before", "after");
@@ -52,7 +62,7 @@ impl Books {
             ("the chain: the payer has less", self.payer.saturating_sub(after.payer)),
             ("the chain: the payee has more", after.payee.saturating_sub(self.payee)),
             ("the ledger: charged, or held for a call", after.spent - self.spent),
-            ("the ledger: claimed, as seen on chain", after.claimed - self.claimed),
+            ("the ledger: claimed, as seen on chain", after.claimed_since(self)),
         ]
     }
 }

@@ -1,5 +1,6 @@
-//! The main job, shown: a payer opens a channel and makes a few hundred paid requests through the load balancer, a front
-//! is killed half-way, the channel is closed, and everybody's books agree to the unit.
+//! The main job, shown: a payer opens a channel and makes a few hundred paid requests through the load balancer, while the
+//! active watcher, a front and the active wallet are killed one after the other; what is owed is claimed while the channel
+//! stays open, then the channel is closed, and everybody's books agree to the unit.
 
 mod books;
 mod table;
@@ -15,7 +16,7 @@ use protocols::raiden as header;
 use self::books::Books;
 use self::table::Table;
 use crate::anvil::KEYS;
-use crate::cluster::{Cluster, PAYER};
+use crate::cluster::{Cluster, Options, PAYER};
 use crate::{http as local, wait};
 
 /// How many requests are paid.
@@ -26,8 +27,20 @@ const UNPAID: usize = 10;
 const DEPOSIT: Amount = Amount::new(5_000);
 /// How often a request that got no answer is repeated; it is paid once.
 const RETRIES: u32 = 5;
-/// How long the cluster may take to see the end of the channel.
-const SEEN: Duration = Duration::from_secs(20);
+/// How long the cluster may take to see the end of the channel, and to claim.
+const SEEN: Duration = Duration::from_secs(30);
+/// When somebody is killed, in requests that were paid before.
+const WATCHER_DIES: usize = REQUESTS / 4;
+const FRONT_DIES: usize = REQUESTS / 2;
+const WALLET_DIES: usize = REQUESTS / 4 * 3;
+/// Claimed while the channel stays open, with so much unclaimed, after at most three seconds: who repeats a failed call is waited
+/// for half of the longest that money may wait.
+const CLAIMS: &str = "
+[deployments.main.claim]
+min_amount = 500
+max_age_s = 6
+coin_units = 10000
+";
 
 /// Something that is bought: its name in the table, and where it is.
 type Good = (&'static str, fn(usize) -> String);
@@ -46,8 +59,13 @@ const GOODS: [Good; 8] = [
     ("/cdn/index.html (free)", |_| "/cdn/index.html".to_owned()),
 ];
 
-/// Shows it on a cluster with two fronts, of which one stays dead, and prints what happened. False when something does
-/// not add up.
+/// A cluster with two of everything of ours, and a broker.
+pub fn options() -> Options {
+    Options { watchers: 2, wallets: 2, rabbit: 1, more: CLAIMS.to_owned(), ..Options::default() }
+}
+
+/// Shows it on a cluster with two of everything, of which one each stays dead, and prints what happened. False when something
+/// does not add up.
 pub async fn show(cluster: &mut Cluster) -> Result<bool> {
     let start = Instant::now();
     let say = |what: &str| println!("{:>5.1} s  {what}", start.elapsed().as_secs_f64());
@@ -57,18 +75,33 @@ pub async fn show(cluster: &mut Cluster) -> Result<bool> {
     say("opening a channel; each request is paid with a voucher from then on");
     let (key, payer) = payer(cluster).await?;
     for number in 0..REQUESTS {
-        if number == REQUESTS / 2 {
-            say(&format!("{number} requests are paid; killing one of the two fronts while the next is under way"));
-            let victim = &mut cluster.fronts[0];
-            let url = cluster.balancer.as_ref().context("the load balancer is gone")?.url();
-            let (paid, killed) =
-                tokio::join!(pay(&payer, &url, good(number), number, &mut table), async { victim.kill9() });
-            paid?;
-            killed?;
-        } else {
-            pay(&payer, &cluster.url(), good(number), number, &mut table).await?;
+        match number {
+            WATCHER_DIES => {
+                say(&format!("{number} requests are paid; killing the active one of the two watchers"));
+                cluster.active_watcher().await?.kill9()?;
+            }
+            WALLET_DIES => {
+                say(&format!("{number} requests are paid; killing the active one of the two wallets"));
+                cluster.active_wallet().await?.kill9()?;
+            }
+            FRONT_DIES => {
+                say(&format!("{number} requests are paid; killing one of the two fronts while the next is under way"));
+                let victim = &mut cluster.fronts[0];
+                let url = cluster.balancer.as_ref().context("the load balancer is gone")?.url();
+                let (paid, killed) =
+                    tokio::join!(pay(&payer, &url, good(number), number, &mut table), async { victim.kill9() });
+                paid?;
+                killed?;
+                continue;
+            }
+            _ => {}
         }
+        pay(&payer, &cluster.url(), good(number), number, &mut table).await?;
     }
+
+    say("waiting for the surviving wallet to claim what is owed, as RabbitMQ tells it; the channel stays open");
+    let claimed = claimed(cluster, &before).await?;
+    say(&format!("{claimed} is claimed on chain"));
 
     say("asking without paying, and with a voucher that was used before");
     let channel = payer.channels().await.pop().context("the payer remembers no channel")?;
@@ -115,7 +148,7 @@ async fn payer(cluster: &Cluster) -> Result<(Key, Payer)> {
         contracts: Allowed::These(vec![cluster.contracts.channels]),
         ..Limits::default()
     };
-    settings.deposits = Deposits { open: Some(DEPOSIT), top_up: None };
+    settings.deposits = Deposits { open: Some(DEPOSIT), ..Deposits::default() };
     settings.patience = Patience { poll: Duration::from_millis(100), ..Patience::default() };
     Ok((key.clone(), Payer::new(settings, key).await?))
 }
@@ -153,6 +186,17 @@ async fn ask_with_used_voucher(cluster: &Cluster, key: &Key, channel: &Channel, 
         .await?;
     table.refused("/file.txt, old voucher", answer.status().as_u16());
     Ok(())
+}
+
+/// What was claimed on a channel that is still open, once less than the wallet waits for is unclaimed.
+async fn claimed(cluster: &Cluster, before: &Books) -> Result<U256> {
+    wait::until("the wallet to claim without closing", SEEN, async || {
+        let books = Books::read(cluster).await?;
+        ensure!(books.open_channels == 1, "the channel is not open");
+        ensure!(books.unclaimed() < U256::from(500), "{} is unclaimed", books.unclaimed());
+        Ok(books.claimed_since(before))
+    })
+    .await
 }
 
 /// The books once the watcher has seen the settlement.

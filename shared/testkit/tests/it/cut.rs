@@ -115,3 +115,18 @@ async fn a_refused_connection_is_reset() -> Result<()> {
     assert_eq!(received.load(Ordering::SeqCst), 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn pointed_elsewhere_it_leads_new_connections_there() -> Result<()> {
+    let (first, heard_first) = server().await?;
+    let (second, heard_second) = server().await?;
+    let proxy = Cut::start(first).await?;
+    let mut stands = TcpStream::connect(proxy.address()).await?;
+    assert_eq!(exchange(&mut stands, b"x").await, (1, false));
+    proxy.point_at(second);
+    assert_eq!(exchange(&mut stands, b"x").await, (1, false));
+    let mut new = TcpStream::connect(proxy.address()).await?;
+    assert_eq!(exchange(&mut new, b"xx").await, (2, false));
+    assert_eq!((heard_first.load(Ordering::SeqCst), heard_second.load(Ordering::SeqCst)), (2, 2));
+    Ok(())
+}

@@ -76,3 +76,27 @@ async fn missing_blocks_are_null_and_the_others_are_not() -> Result<()> {
     assert_eq!(ask(&liar, "eth_getBlockByNumber", json!(["0x5", false])).await?["number"], "0x5");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_frozen_node_stays_where_it_was_and_a_flickering_one_is_there_every_other_time() -> Result<()> {
+    let (chain, liar) = chain().await?;
+    liar.tell("", Lie::Frozen(18));
+    chain.mine(3).await?;
+    assert_eq!(head(&liar).await?, "0x12");
+    liar.be_honest();
+    liar.tell("", Lie::Flicker(4));
+    let heads = [head(&liar).await?, head(&liar).await?];
+    assert!(heads.contains(&json!("0x13")) && heads.contains(&json!("0x17")), "{heads:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn logs_that_are_not_there_are_found_where_they_would_be() -> Result<()> {
+    let (_chain, liar) = chain().await?;
+    let log = json!({"blockNumber": "0x5", "data": "0x"});
+    liar.tell("eth_getLogs", Lie::AlsoLogs(vec![log.clone()]));
+    let logs = |from: &'static str| json!([{"fromBlock": from, "toBlock": "0x7"}]);
+    assert_eq!(ask(&liar, "eth_getLogs", logs("0x2")).await?, json!([log]));
+    assert_eq!(ask(&liar, "eth_getLogs", logs("0x6")).await?, json!([]));
+    Ok(())
+}
