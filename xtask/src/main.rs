@@ -42,6 +42,14 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Run the tests that inject faults in their long form: many more rounds, for as long as it takes
+    ///
+    /// A test that fails prints its seed; SLUICE_SEED=<seed> replays it.
+    Soak {
+        /// Passed on to `cargo test`, e.g. `-- -p wallet --test crashes`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Format, lints, docs, licences, layers, artefacts, migrations
     Check,
     /// What CI runs: check, then test, and one last line for both
@@ -56,6 +64,7 @@ fn main() -> ExitCode {
         Task::Up => cluster::up(),
         Task::Down => cluster::down(),
         Task::Test { args } => test::run(&args).map(Tally::report),
+        Task::Soak { args } => test::soak(&args).map(Tally::report),
         Task::Check => check::run().map(Tally::report),
         Task::Ci => ci().map(Tally::report),
         Task::Setup => setup::run(&setup::ALL).map(|()| ExitCode::SUCCESS),

@@ -20,6 +20,8 @@ use crate::paths;
 pub(crate) enum Tool {
     /// The ledger's database server.
     Postgres,
+    /// The message broker of watchers and wallets.
+    Rabbit,
     /// The load balancer in front of the fronts.
     Haproxy,
     /// Runs npm's packages and the contract build.
@@ -37,12 +39,13 @@ pub(crate) enum Tool {
 }
 
 /// What a running cluster needs.
-pub(crate) const CLUSTER: [Tool; 4] = [Tool::Postgres, Tool::Haproxy, Tool::Node, Tool::Anvil];
+pub(crate) const CLUSTER: [Tool; 5] = [Tool::Postgres, Tool::Rabbit, Tool::Haproxy, Tool::Node, Tool::Anvil];
 /// What `check` needs.
 pub(crate) const CHECK: [Tool; 2] = [Tool::Node, Tool::Solc];
 /// What the tests need: everything.
-pub(crate) const ALL: [Tool; 8] = [
+pub(crate) const ALL: [Tool; 9] = [
     Tool::Postgres,
+    Tool::Rabbit,
     Tool::Haproxy,
     Tool::Node,
     Tool::Anvil,
@@ -58,7 +61,8 @@ pub(crate) fn run(tools: &[Tool]) -> Result<()> {
     debian::ensure(tools)?;
     for tool in tools {
         match tool {
-            Tool::Postgres | Tool::Haproxy | Tool::Node | Tool::Chromium => {} // programs of the system, just ensured
+            // Programs of the system, just ensured.
+            Tool::Postgres | Tool::Rabbit | Tool::Haproxy | Tool::Node | Tool::Chromium => {}
             Tool::Anvil => npm::anvil()?,
             Tool::Solc => npm::solc()?,
             Tool::RaidenClient => {

@@ -15,8 +15,28 @@ use serde_json::Value;
 use crate::tally::Tally;
 use crate::{run, setup};
 
+/// Where faults are injected: what `soak` runs.
+const FAULTS: [&str; 12] =
+    ["-p", "tests", "-p", "wallet", "-p", "watcher", "--test", "faults", "--test", "outages", "--test", "crashes"];
+
 /// Runs the tests; `args` go to `cargo test` as they are.
 pub(crate) fn run(args: &[String]) -> Result<Tally> {
+    run_as(Form::Short, args)
+}
+
+/// Runs those that inject faults in their long form, or others that have one; `args` go to `cargo test` as they are.
+pub(crate) fn soak(args: &[String]) -> Result<Tally> {
+    if args.is_empty() { run_as(Form::Long, &FAULTS.map(str::to_owned)) } else { run_as(Form::Long, args) }
+}
+
+/// How many rounds tests go that can go any number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Short,
+    Long,
+}
+
+fn run_as(form: Form, args: &[String]) -> Result<Tally> {
     let start = Instant::now();
     setup::run(&setup::ALL)?;
     let packages = run::step("build the workspace (a first build takes minutes)", || {
@@ -31,6 +51,9 @@ pub(crate) fn run(args: &[String]) -> Result<Tally> {
         let mut command = run::cargo()?;
         command.arg("test").args(whole_workspace(args)).arg("--no-fail-fast").args(args);
         command.env("CARGO_TERM_COLOR", "never");
+        if form == Form::Long {
+            command.env("SLUICE_SOAK", "1");
+        }
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         command.spawn().context("cannot start cargo test")?
         // `command` ends here and closes our ends of the pipe; the reader sees its end when the tests are over.

@@ -24,7 +24,12 @@ const BANNED: [(&str, &str); 12] = [
 ];
 
 /// The fronts keep serving while the chain and the broker are away, because they cannot even reach for them.
-const FRONT_NEVER: [(&str, &str); 2] = [("evm", "fronts make no RPC call"), ("payer", "fronts pay nobody")];
+const FRONT_NEVER: [(&str, &str); 4] = [
+    ("evm", "fronts make no RPC call"),
+    ("payer", "fronts pay nobody"),
+    ("queue", "fronts leave jobs to the ledger"),
+    ("lapin", "fronts leave jobs to the ledger"),
+];
 
 pub(super) fn check() -> Result<()> {
     let mut found = Vec::new();

@@ -36,6 +36,7 @@ pub(super) fn ensure(tools: &[Tool]) -> Result<()> {
 fn missing(tool: Tool) -> Option<&'static [&'static str]> {
     let (there, packages): (bool, &'static [&'static str]) = match tool {
         Tool::Postgres => (postgres().is_some(), &["postgresql"]),
+        Tool::Rabbit => (rabbitmq().is_some() && epmd().is_some(), &["rabbitmq-server"]),
         Tool::Haproxy => (haproxy().is_some(), &["haproxy"]),
         Tool::Node => (paths::on_path("node").is_some() && paths::on_path("npm").is_some(), &["nodejs", "npm"]),
         Tool::RaidenClient => (python::interpreter().is_ok(), &["python3.11", "python3.11-venv"]),
@@ -51,6 +52,19 @@ fn postgres() -> Option<PathBuf> {
         fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let path = paths::on_path("postgres").and_then(|file| file.parent().map(Path::to_path_buf));
     debian.chain(path).find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
+}
+
+/// The scripts behind those on PATH, which switch to a system user. `testkit::paths` looks in the same places.
+fn rabbitmq() -> Option<PathBuf> {
+    let debian = Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
+    debian.is_file().then(|| debian.to_path_buf()).or_else(|| paths::on_path("rabbitmq-server"))
+}
+
+/// Erlang's name service comes with RabbitMQ.
+fn epmd() -> Option<PathBuf> {
+    let erlang = fs::read_dir("/usr/lib/erlang").into_iter().flatten().flatten();
+    let mut bundled = erlang.map(|entry| entry.path().join("bin/epmd"));
+    paths::on_path("epmd").or_else(|| bundled.find(|file| file.is_file()))
 }
 
 fn haproxy() -> Option<PathBuf> {
