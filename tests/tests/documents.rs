@@ -62,3 +62,28 @@ fn every_test_that_was_written_for_the_page_on_microraiden_is_named_on_it() -> R
     assert!(unnamed.is_empty(), "not named: {unnamed:#?}");
     Ok(())
 }
+
+#[test]
+fn every_row_of_what_is_away_names_a_test_that_is_there() -> Result<()> {
+    let document = fs::read_to_string(paths::root().join("docs/degraded.md"))?;
+    let tests = tests_in(&["tests/tests"])?;
+    let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 8, "{} rows", rows.len());
+    for row in rows {
+        let named = named(row);
+        assert!(!named.is_empty(), "shown by nothing: {row}");
+        let missing = named.iter().find(|(file, test)| !tests.get(*file).is_some_and(|tests| tests.contains(*test)));
+        assert_eq!(missing, None, "not there");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_test_of_a_row_is_named_by_one() -> Result<()> {
+    let document = fs::read_to_string(paths::root().join("docs/degraded.md"))?;
+    let (named, tests) = (named(&document), tests_in(&["tests/tests/degraded"])?);
+    let all = tests.iter().flat_map(|(file, tests)| tests.iter().map(move |test| (file.as_str(), test.as_str())));
+    let unnamed: Vec<_> = all.filter(|name| !named.contains(name)).collect();
+    assert!(unnamed.is_empty(), "not named: {unnamed:#?}");
+    Ok(())
+}

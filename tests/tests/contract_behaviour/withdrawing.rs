@@ -2,13 +2,16 @@
 
 use alloy_primitives::{Bytes, U256};
 use anyhow::Result;
-use contracts::raiden::{self, abi};
+use channel::Amount;
+use contracts::raiden::{self, Raiden, abi};
+use contracts::{Contract, SolCall};
 
 use crate::behaviours;
 use crate::world::{World, n};
 
 behaviours! {
     a_withdrawal_pays_the_difference_and_leaves_the_channel_open,
+    what_the_wallet_sends_as_a_claim_is_a_withdrawal,
     a_withdrawal_stays_within_the_deposit,
     a_withdrawal_needs_more_than_was_withdrawn,
     only_the_payee_may_withdraw,
@@ -40,6 +43,29 @@ async fn a_withdrawal_pays_the_difference_and_leaves_the_channel_open(w: &World)
         assert_eq!((info.deposit, info.withdrawn, info.settle_block), (n(100), n(balance), None));
         withdrawn = balance;
     }
+    Ok(())
+}
+
+/// By the calldata of the crate `contracts`: asked first, as a wallet does, and then sent.
+async fn what_the_wallet_sends_as_a_claim_is_a_withdrawal(w: &World) -> Result<()> {
+    let payee = w.payee.address();
+    let block = w.open(n(100)).await?;
+    let opening = raiden::opening(w.payer.address(), block);
+    let before = w.tokens().await?;
+    for amount in [40, 100] {
+        let digest = raiden::balance_proof_digest(w.channels, payee, block, n(amount));
+        let data = Raiden.claim(&opening, Amount::new(amount), &w.payer.sign(digest))?;
+        assert_eq!(data, Bytes::from(w.withdraw(block, n(amount)).abi_encode()));
+        let mined = w.chain.send(payee, Some(w.channels), data.clone()).await?;
+        mined.map_err(|reverted| anyhow::anyhow!("refused: {:?}", reverted.reason))?;
+        assert_eq!(w.says(abi::withdrawn_balancesCall(w.key(block))).await?, n(amount));
+        // A claim that comes twice takes nothing.
+        let again = w.chain.send(payee, Some(w.channels), data).await?;
+        let again = again.err().ok_or_else(|| anyhow::anyhow!("it was paid twice"))?;
+        w.for_this_reason(&again, "balance withdrawn already")?;
+    }
+    assert_eq!(w.tokens().await?[1], before[1] + U256::from(100));
+    assert!(w.channel(block).await?.is_some(), "it stays open");
     Ok(())
 }
 

@@ -157,8 +157,10 @@ async fn buys_the_goods_of_the_tutorial_at_their_prices() -> Result<()> {
 async fn deposits_as_much_as_a_front_wants_a_channel_to_hold() -> Result<()> {
     let mut cluster = Cluster::prepare(cluster::Options::default()).await?;
     cluster.add_watcher(&[])?;
+    cluster.add_wallet(&[])?;
     cluster.add_front(&[("SLUICE_DEPLOYMENTS__MAIN__MIN_DEPOSIT", "200")])?;
     cluster.ready().await?;
+    cluster.sells().await?;
     let state = TempDir::new()?;
     let payer = Payer::new(settings(&cluster, &state), key(PAYER)).await?;
     let answer = get(&cluster, &payer, "/file.txt").await?;

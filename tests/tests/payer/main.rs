@@ -8,6 +8,7 @@ mod pay_command;
 mod paying;
 mod recovery;
 mod redirects;
+mod refill;
 mod reload;
 mod shop;
 mod tls;
