@@ -23,6 +23,9 @@ const NODES: u32 = 3;
 /// How soon all that waited is done, once the broker is back.
 const DRAINED: Duration = Duration::from_secs(60);
 
+/// How long those who had to wait for a command that took the machine may take to be served.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// What becomes of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outage {
@@ -146,6 +149,9 @@ async fn endure(world: &mut World, traffic: &Traffic, outage: Outage) -> Result<
         traffic.enter(&name);
     }
     world.begin(outage).await?;
+    if !outage.is_instant() {
+        tokio::time::sleep(SETTLED).await;
+    }
     measure(traffic, &name).await;
     traffic.enter(CHANGE);
     // The background does its work without being rung for: sync, sign, and at times challenge.

@@ -48,17 +48,8 @@ pub(crate) fn hindrance(health: &Health, policy: &Policy) -> Option<&'static str
 
 #[cfg(test)]
 mod tests {
+    use super::super::machine::tests::POLICY;
     use super::*;
-
-    const POLICY: Policy = Policy {
-        noop_cap: 400,
-        urgent_cap: 350,
-        normal_cap: 300,
-        bump_after: Duration::from_secs(30),
-        resend_after: Duration::from_secs(15),
-        confirmations: 3,
-        unmined_max: 4,
-    };
 
     fn well() -> Health {
         let market = Fees { max_fee: 21, max_priority_fee: 1 };

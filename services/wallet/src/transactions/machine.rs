@@ -182,10 +182,10 @@ fn is_too_cheap(ours: &Ours, seen: &Seen, policy: &Policy) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy {
+    pub(crate) const POLICY: Policy = Policy {
         noop_cap: 400,
         urgent_cap: 350,
         normal_cap: 300,
