@@ -44,7 +44,7 @@ enum Task {
     },
     /// Run the tests that inject faults in their long form: many more rounds, for as long as it takes
     ///
-    /// A test that fails prints its seed; SLUICE_SEED=<seed> replays it.
+    /// A test that fails prints its seed; `SLUICE_SEED=n` replays it.
     Soak {
         /// Passed on to `cargo test`, e.g. `-- -p wallet --test crashes`
         #[arg(last = true)]
