@@ -4,11 +4,13 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use alloy_primitives::B256;
 use anyhow::{Result, ensure};
 use common::ground::until_shown;
 use common::journal::check_fees_rise;
 use common::{Opened, PATIENCE, Scene, until_active};
 use ledger::IntentState;
+use serde_json::json;
 use testkit::anvil::{Anvil, Options};
 use testkit::liar::{Liar, Lie};
 use testkit::process::Process;
@@ -140,4 +142,32 @@ async fn a_node_that_is_replaced_by_one_of_another_chain_is_not_believed() -> Re
     first.tell_times(1, "", Lie::Http(502)); // it was restarted
     scene.follow().await?;
     closed(&scene, &channel).await
+}
+
+#[tokio::test]
+async fn a_receipt_from_a_block_that_is_not_part_of_the_chain_is_not_believed() -> Result<()> {
+    const ASKED: &str = "eth_getTransactionReceipt";
+    let scene = Scene::set().await?;
+    let liar = Liar::start(&scene.chain.url()).await?;
+    let url = liar.url();
+    let _wallet = scene.wallet_with("wallet", &[KEYS, &[("DEPLOYMENTS__MAIN__RPC_URL", url.as_str())]].concat())?;
+    let (first, second) = (scene.used_channel().await?, scene.used_channel().await?);
+    scene.close_alone(&first, 0).await?;
+    let mined = scene.slot_of(&first, |slot| slot.intents[0].state == IntentState::Mined).await?;
+    let mut receipt = scene.chain.rpc(ASKED, json!([mined.signed[0].hash])).await?;
+    receipt["blockHash"] = json!(B256::repeat_byte(0x42));
+    liar.tell(ASKED, Lie::Result(receipt));
+    let asked = liar.calls(ASKED);
+    scene.close_alone(&second, 0).await?;
+    scene.until_closed(&second).await?;
+    wait::until("the wallet to be lied to", PATIENCE, async || {
+        ensure!(liar.calls(ASKED) >= asked + 3, "not yet");
+        Ok(())
+    })
+    .await?;
+    let slots = scene.ledger.slots_about(second.id).await?;
+    ensure!(slots.iter().all(|slot| slot.intents[0].state != IntentState::Mined), "{slots:?}");
+    liar.be_honest();
+    scene.slot_of(&second, |slot| slot.intents[0].state == IntentState::Mined).await?;
+    scene.check_line().await
 }

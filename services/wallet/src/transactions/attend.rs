@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use evm::{EvmError, Fees, Submission, Transaction};
+use evm::{EvmError, Fees, Receipt, Submission, Transaction};
 use ledger::{IntentState, Mark, Slot};
 
 use super::machine::{By, Ours, Outcome, Seen, Step, outcome, step};
@@ -58,12 +58,15 @@ impl Look<'_> {
         })
     }
 
-    /// Which of ours was mined, and where.
+    /// Which of ours was mined, and where. A receipt from a block that is not part of the chain is none.
     async fn receipt(&self, slot: &Slot) -> Result<Option<(By, u64)>, WalletError> {
         for signed in slot.signed.iter().rev() {
-            if let Some(receipt) = self.desk.rpc.receipt(signed.hash).await? {
-                return Ok(slots::used_by(slot, signed.hash, receipt.succeeded).map(|by| (by, receipt.block.number)));
+            let Some(Receipt { block, succeeded, .. }) = self.desk.rpc.receipt(signed.hash).await? else { continue };
+            let is_canonical = self.desk.rpc.block(block.number).await?.is_some_and(|known| known.hash == block.hash);
+            if is_canonical {
+                return Ok(slots::used_by(slot, signed.hash, succeeded).map(|by| (by, block.number)));
             }
+            tracing::warn!(tx.hash = %signed.hash, block = block.number, "a receipt from a block that is not in the chain");
         }
         Ok(None)
     }
