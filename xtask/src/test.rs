@@ -15,9 +15,10 @@ use serde_json::Value;
 use crate::tally::Tally;
 use crate::{run, setup};
 
-/// Where faults are injected: what `soak` runs.
-const FAULTS: [&str; 12] =
-    ["-p", "tests", "-p", "wallet", "-p", "watcher", "--test", "faults", "--test", "outages", "--test", "crashes"];
+/// Where faults are injected, by package: what `soak` runs.
+const FAULTS: [&str; 8] = ["-p", "tests", "-p", "wallet", "-p", "watcher", "-p", "queue"];
+/// And which of their programs.
+const PROGRAMS: [&str; 7] = ["faults", "outages", "degraded", "crashes", "rings", "random", "broker"];
 
 /// Runs the tests; `args` go to `cargo test` as they are.
 pub(crate) fn run(args: &[String]) -> Result<Tally> {
@@ -26,7 +27,11 @@ pub(crate) fn run(args: &[String]) -> Result<Tally> {
 
 /// Runs those that inject faults in their long form, or others that have one; `args` go to `cargo test` as they are.
 pub(crate) fn soak(args: &[String]) -> Result<Tally> {
-    if args.is_empty() { run_as(Form::Long, &FAULTS.map(str::to_owned)) } else { run_as(Form::Long, args) }
+    if !args.is_empty() {
+        return run_as(Form::Long, args);
+    }
+    let programs = PROGRAMS.into_iter().flat_map(|program| ["--test", program]);
+    run_as(Form::Long, &FAULTS.into_iter().chain(programs).map(str::to_owned).collect::<Vec<_>>())
 }
 
 /// How many rounds tests go that can go any number.
