@@ -48,6 +48,15 @@ pub struct Rabbit {
     hosts: AtomicU32,
 }
 
+/// What a broker can run out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// Its share of the machine's memory.
+    Memory,
+    /// Space on its disk.
+    Disk,
+}
+
 /// One node of a broker.
 #[derive(Debug)]
 pub struct Node {
@@ -244,9 +253,15 @@ log.file = false
         Ok(())
     }
 
-    /// Publishers are blocked from now on, as when memory runs out; or no longer.
-    pub async fn memory_alarm(&self, on: bool) -> Result<()> {
-        self.control(&["set_vm_memory_high_watermark", if on { "0" } else { "0.8" }]).await.map(drop)
+    /// Publishers are blocked from now on, as when this runs out; or no longer.
+    pub async fn alarm(&self, of: Alarm, on: bool) -> Result<()> {
+        let limit = match (of, on) {
+            (Alarm::Memory, true) => ["set_vm_memory_high_watermark", "0"],
+            (Alarm::Memory, false) => ["set_vm_memory_high_watermark", "0.8"],
+            (Alarm::Disk, true) => ["set_disk_free_limit", "1000000GB"],
+            (Alarm::Disk, false) => ["set_disk_free_limit", "50MB"],
+        };
+        self.control(&limit).await.map(drop)
     }
 
     /// How many messages wait in a queue of a virtual host (`/` is the usual one), acknowledged by nobody yet.

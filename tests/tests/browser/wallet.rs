@@ -79,6 +79,7 @@ impl Wallet {
         }
         let answer = match method {
             "eth_signTypedData" => self.sign(&params),
+            "eth_sendTransaction" => rpc::call(&self.node, method, with_room(params)).await,
             _ => rpc::call(&self.node, method, params).await,
         };
         answer.map_err(|error| (-32603, format!("{error:#}")))
@@ -90,6 +91,15 @@ impl Wallet {
         let signature = self.key.sign(legacy_digest(&params[0])?);
         Ok(json!(hex::encode_prefixed(signature.as_bytes())))
     }
+}
+
+/// More gas than a transaction takes, as wallets offer: what a node estimates is for the very moment, and what others do
+/// meanwhile may make it dearer.
+fn with_room(mut params: Value) -> Value {
+    if params[0]["gas"].is_null() {
+        params[0]["gas"] = json!("0x7a120");
+    }
+    params
 }
 
 /// What `eth_signTypedData` signed before EIP-712 was final: keccak(keccak(schema) ‖ keccak(values, tightly packed)).

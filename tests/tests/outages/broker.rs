@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use testkit::anvil::KEYS;
 use testkit::cluster::{Cluster, Options};
 use testkit::cut::{Cut, Fault};
-use testkit::rabbit::Rabbit;
+use testkit::rabbit::{Alarm, Rabbit};
 use testkit::rounds::{rounds, seed};
 use testkit::wait;
 use tests::Traffic;
@@ -86,7 +86,7 @@ impl World {
         match outage {
             Outage::OneNodeKilled => rabbit.node_mut(0).kill9(),
             Outage::AllHang => rabbit.nodes().iter().try_for_each(|node| node.process()?.pause()),
-            Outage::OutOfMemory => rabbit.node(1).memory_alarm(true).await,
+            Outage::OutOfMemory => rabbit.node(1).alarm(Alarm::Memory, true).await,
             Outage::OutOfReach => {
                 self.cuts.iter().for_each(|cut| cut.set(Fault::Blackhole));
                 Ok(())
@@ -104,7 +104,7 @@ impl World {
         match outage {
             Outage::OneNodeKilled => rabbit.node_mut(0).start_again().await,
             Outage::AllHang => rabbit.nodes().iter().try_for_each(|node| node.process()?.resume()),
-            Outage::OutOfMemory => rabbit.node(1).memory_alarm(false).await,
+            Outage::OutOfMemory => rabbit.node(1).alarm(Alarm::Memory, false).await,
             Outage::OutOfReach => {
                 self.cuts.iter().for_each(|cut| cut.set(Fault::None));
                 Ok(())
