@@ -82,9 +82,7 @@ pub async fn show(cluster: &mut Cluster) -> Result<bool> {
                 say(&format!("{number} requests are paid; killing the active one of the two wallets"));
                 cluster.active_wallet().await?.kill9()?;
                 let claimed = claimed(cluster, &before).await?;
-                say(&format!(
-                    "the other one has claimed {claimed} on chain; the channel stays open, and the payer goes on"
-                ));
+                say(&format!("{claimed} is claimed on chain, and the other wallet stands in; the payer goes on"));
             }
             FRONT_DIES => {
                 say(&format!("{number} requests are paid; killing one of the two fronts while the next is under way"));
