@@ -7,7 +7,7 @@
 //! jobs ── due? ─▶ relay ── confirmed ─▶ broker ── ring ─▶ worker: the job's row: open, due, ours? ─▶ attempt ─▶ commit ─▶ ack
 //!   └───────────────────── a look every now and then ──────▶
 //! ```
-//! The [`relay`] publishes what is due; of several processes with one, the holder of the lease `relay` does. A worker takes
+//! The [`relay()`] publishes what is due; of several processes with one, the holder of the lease `relay` does. A worker takes
 //! its [`Rings`], and looks for itself when nothing rings. Without a broker it looks more often, and hears the ledger's NOTIFY.
 //!
 //! *Invariants:* a ring is acknowledged after the commit, never before. Fronts do not use this crate.

@@ -130,7 +130,7 @@ pub async fn show(cluster: &mut Cluster) -> Result<bool> {
 /// killed, and is then the payee's loss.
 fn good(number: usize) -> Good {
     match number % 32 {
-        7 | 15 | 23 | 31 if number > WALLET_DIES => FAIL,
+        n if n % 8 == 7 && number > WALLET_DIES => FAIL,
         n @ 2..30 if n % 3 != 0 => GOODS[number % GOODS.len()],
         _ => FILE,
     }
