@@ -8,7 +8,6 @@ use futures::future::try_join_all;
 use testkit::cut::Fault;
 use testkit::history::{Ask, Told};
 use testkit::rounds::rounds;
-use tests::{ByHand, hear};
 
 use crate::common::{PAGE, Scene, clean};
 
@@ -16,15 +15,6 @@ use crate::common::{PAGE, Scene, clean};
 const EXPIRED: Duration = Duration::from_secs(8);
 /// What is charged in the commit itself, and costs that much.
 const FILE: (&str, u128) = ("/file.txt", 10);
-
-/// Sends the same request under the same name; without a note in the history where it is not about the upstream.
-async fn send(scene: &Scene, payer: &ByHand, front: usize, ask: &Ask, path: &str) -> Result<Told> {
-    let number = scene.history.asks(ask.clone());
-    let url = format!("{}{path}", scene.cluster.fronts[front].url());
-    let heard = hear(payer.pay(&url, ask.voucher).header("Idempotency-Key", &ask.request).send().await).await?;
-    scene.history.hears(number, heard.told);
-    Ok(heard.told)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repetition_ends_what_the_lost_answer_to_a_commit_left_open_and_nothing_is_charged_twice() -> Result<()> {
@@ -35,7 +25,7 @@ async fn a_repetition_ends_what_the_lost_answer_to_a_commit_left_open_and_nothin
         let asked = scene.payers.iter().map(async |payer| {
             let (request, channel) = (format!("{} in round {round}", payer.channel()), payer.channel());
             let ask = Ask { request, channel, voucher: Amount::new(round), price: Amount::new(1) };
-            let told = send(&scene, payer, 0, &ask, PAGE).await?;
+            let told = scene.send(payer, 0, &ask, PAGE).await?;
             anyhow::Ok((payer, ask, told))
         });
         let asked = try_join_all(asked).await?;
@@ -43,11 +33,11 @@ async fn a_repetition_ends_what_the_lost_answer_to_a_commit_left_open_and_nothin
         let open = asked.iter().filter(|(.., told)| *told == Told::Unknown);
         let repeated = open.map(async |(payer, ask, _)| {
             // At another front: the first repetition comes while the hold may stand, the second when it must be gone.
-            let first = send(&scene, payer, 1, ask, PAGE).await?;
+            let first = scene.send(payer, 1, ask, PAGE).await?;
             if first == Told::Refused {
                 tokio::time::sleep(EXPIRED).await;
             }
-            let last = if first == Told::Served { first } else { send(&scene, payer, 2, ask, PAGE).await? };
+            let last = if first == Told::Served { first } else { scene.send(payer, 2, ask, PAGE).await? };
             ensure!(last == Told::Served, "{ask:?} was {first:?}, then {last:?}");
             Ok(())
         });
@@ -73,8 +63,8 @@ async fn charged_in_the_commit(scene: &Scene) -> Result<()> {
     let (price, voucher) = (Amount::new(price), u128::try_from(authorised)? + price);
     let ask = Ask { request: "a file".to_owned(), channel: payer.channel(), voucher: Amount::new(voucher), price };
     scene.links[0].once(Fault::BeforeAnswerTo(b"COMMIT".to_vec()));
-    let lost = send(scene, payer, 0, &ask, path).await?;
-    let again = send(scene, payer, 1, &ask, path).await?;
+    let lost = scene.send(payer, 0, &ask, path).await?;
+    let again = scene.send(payer, 1, &ask, path).await?;
     ensure!((lost, again) == (Told::Unknown, Told::Served), "{lost:?}, then {again:?}");
     let (now, charged, held) = books().await?;
     ensure!((now - authorised, charged - spent, held) == (10, 10, 0), "charged {}", charged - spent);

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use testkit::cluster::Options;
 use testkit::history::{Ask, Call, Told, check};
 use testkit::rounds::rounds;
-use tests::{ByHand, hear};
+use tests::ByHand;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -99,11 +99,7 @@ async fn answer(
 async fn send(scene: &Scene, payer: &ByHand, front: usize, [number, voucher]: [u128; 2], path: &str) -> Result<Told> {
     let (request, channel) = (format!("{number} of {}", payer.channel()), payer.channel());
     let ask = Ask { request, channel, voucher: Amount::new(voucher), price: Amount::new(1) };
-    let number = scene.history.asks(ask.clone());
-    let url = format!("{}{path}", scene.cluster.fronts[front].url());
-    let heard = hear(payer.pay(&url, ask.voucher).header("Idempotency-Key", &ask.request).send().await).await?;
-    scene.history.hears(number, heard.told);
-    Ok(heard.told)
+    scene.send(payer, front, &ask, path).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,10 +10,10 @@ use futures::future::try_join_all;
 use testkit::anvil::KEYS;
 use testkit::cluster::{Cluster, Options, PAYER};
 use testkit::cut::Cut;
-use testkit::history::{Books, History, Verdict, check};
+use testkit::history::{Ask, Books, History, Told, Verdict, check};
 use testkit::scratch::Scratch;
 use testkit::wait;
-use tests::{ByHand, Load};
+use tests::{ByHand, Load, hear};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, NoTls};
 
@@ -65,6 +65,15 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Sends a payer's request to a front, and notes what it asked and heard in the history.
+    pub async fn send(&self, payer: &ByHand, front: usize, ask: &Ask, path: &str) -> Result<Told> {
+        let number = self.history.asks(ask.clone());
+        let url = format!("{}{path}", self.cluster.fronts[front].url());
+        let heard = hear(payer.pay(&url, ask.voucher).header("Idempotency-Key", &ask.request).send().await).await?;
+        self.history.hears(number, heard.told);
+        Ok(heard.told)
+    }
+
     /// Three fronts, eight payers.
     pub async fn new() -> Result<Scene> {
         Scene::set(Setting::default()).await
