@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use alloy_primitives::Address;
 use channel::{Freshness, Means, NotClear, Outlook, all_clear};
 use runtime::Config;
+use runtime::telemetry::with_causes;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desk;
-use crate::error::{WalletError, chain_of};
+use crate::error::WalletError;
 use crate::transactions::{GAS_OF_AN_ANSWER, OUT_OF_GAS};
 
 /// How often.
@@ -109,7 +110,7 @@ pub(crate) async fn give(desk: &Desk, term: &CancellationToken) {
                 }
                 Err(error) => {
                     all = false;
-                    let error = chain_of(&error);
+                    let error = with_causes(&error);
                     tracing::warn!(chain = desk.chain_id, deployment, error, "the all-clear could not be written down");
                 }
             }
@@ -142,7 +143,7 @@ async fn means(desk: &Desk, account: Address) -> Option<Means> {
     let (balance, market) = match asked.await {
         Ok(answers) => answers,
         Err(error) => {
-            tracing::debug!(chain = desk.chain_id, error = chain_of(&error), "no node says what the account has");
+            tracing::debug!(chain = desk.chain_id, error = with_causes(&error), "no node says what the account has");
             return None;
         }
     };

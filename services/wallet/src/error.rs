@@ -44,14 +44,3 @@ pub(crate) enum WalletError {
         account: alloy_primitives::Address,
     },
 }
-
-/// An error with all its causes, for the log.
-pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

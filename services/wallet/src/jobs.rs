@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use ledger::{Job, JobKind, LedgerError};
 use queue::{Call, Rings, Rung};
+use runtime::telemetry::with_causes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::desk::Desk;
-use crate::error::{WalletError, chain_of};
+use crate::error::WalletError;
 use crate::points::reach;
 
 /// How many jobs are taken from the ledger at a time.
@@ -78,7 +79,7 @@ async fn answer<W: Work>(desk: &Desk, work: &W, rung: Rung, term: &CancellationT
                 return rung.done().await;
             }
             Err(error) => {
-                let error = chain_of(&error);
+                let error = with_causes(&error);
                 tracing::warn!(chain = desk.chain_id, job.id = rung.job.0, error, "a job had to wait");
                 term.run_until_cancelled(tokio::time::sleep(desk.poll)).await;
             }
@@ -97,7 +98,7 @@ async fn answer_once<W: Work>(desk: &Desk, work: &W, rung: &Rung) -> Result<(), 
 async fn look<W: Work>(desk: &Desk, work: &W, term: &CancellationToken) {
     for kind in W::KINDS {
         if let Err(error) = round(desk, work, *kind, term).await {
-            let error = chain_of(&error);
+            let error = with_causes(&error);
             tracing::warn!(chain = desk.chain_id, job.kind = kind.as_str(), error, "jobs had to wait");
         }
     }
@@ -148,13 +149,13 @@ async fn conclude(desk: &Desk, job: &Job, verdict: Result<Verdict, WalletError>)
         }
         Ok(Verdict::Failed(reason)) => give_up(desk, job, &reason).await,
         Err(error) if is_away(&error) => {
-            let reason = chain_of(&error);
+            let reason = with_causes(&error);
             tracing::warn!(reason, "a job waits for what is away");
             desk.ledger.put_off(job.id, &reason, AWAY).await?;
             Ok("waits")
         }
         Err(error) => {
-            let (reason, attempts) = (chain_of(&error), job.attempts.saturating_add(1));
+            let (reason, attempts) = (with_causes(&error), job.attempts.saturating_add(1));
             if attempts_max(job.job.kind).is_some_and(|most| attempts >= most) {
                 return give_up(desk, job, &reason).await;
             }

@@ -69,7 +69,7 @@ impl Broker {
     pub(crate) fn note(&self, name: &str, trouble: Option<&QueueError>) {
         let up = if trouble.is_none() { 1.0 } else { 0.0 };
         metrics::gauge!("queue_connected", "connection" => name.to_owned()).set(up);
-        let trouble = trouble.map(|error| crate::error::with_causes(error));
+        let trouble = trouble.map(|error| runtime::telemetry::with_causes(error));
         self.inner.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), trouble);
     }
 

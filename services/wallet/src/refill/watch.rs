@@ -5,12 +5,13 @@ use std::time::Instant;
 use alloy_primitives::U256;
 use channel::{Amount, Portion, Refill, refill};
 use ledger::{JobKind, NewJob};
+use runtime::telemetry::with_causes;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::Alerts;
 use super::{Level, Tank};
 use crate::desk::Desk;
-use crate::error::{WalletError, chain_of};
+use crate::error::WalletError;
 
 /// Looks again and again, until the term ends.
 pub(crate) async fn watch(desk: &Desk, term: &CancellationToken) {
@@ -19,7 +20,7 @@ pub(crate) async fn watch(desk: &Desk, term: &CancellationToken) {
     while !term.is_cancelled() && !tanks.is_empty() {
         for tank in &tanks {
             if let Err(error) = look(desk, tank, &mut alerts).await {
-                let (key, error) = (tank.key(desk.chain_id), chain_of(&error));
+                let (key, error) = (tank.key(desk.chain_id), with_causes(&error));
                 tracing::warn!(job.key = key, error, "what is left cannot be looked at");
             }
         }

@@ -6,13 +6,14 @@ use alloy_primitives::{Address, U256};
 use channel::Key;
 use evm::{Block, EvmError, Fees};
 use ledger::{Lane, NewIntent, Slot};
+use runtime::telemetry::with_causes;
 use tokio_util::sync::CancellationToken;
 
 use super::fees::{capped, raised};
 use super::health::{self, Health, hindrance};
 use super::{line, signing, slots};
 use crate::desk::Desk;
-use crate::error::{WalletError, chain_of};
+use crate::error::WalletError;
 use crate::metric;
 
 /// How often we look at an account that waits for nothing: at its balance, and for reorganisations.
@@ -27,7 +28,7 @@ pub(crate) async fn tend(desk: &Desk, term: &CancellationToken) {
                 Ok(found) => unsettled += found,
                 Err(error) => {
                     desk.memory().look_again(account);
-                    tracing::warn!(chain = desk.chain_id, %account, error = chain_of(&error), "transactions had to wait");
+                    tracing::warn!(chain = desk.chain_id, %account, error = with_causes(&error), "transactions had to wait");
                 }
             }
         }
