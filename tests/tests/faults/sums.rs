@@ -29,6 +29,8 @@ const CONFIRMATIONS: u64 = 3;
 const DEEPEST: u64 = 2;
 /// Between two comparisons of all books.
 const OPERATIONS: usize = 100;
+/// Payers do not wait for comparisons: on a busy machine they would be through before much has happened to them.
+const FEWEST_COMPARISONS: usize = 8;
 
 /// What payers know.
 #[derive(Default)]
@@ -86,7 +88,7 @@ async fn no_channel_is_ever_served_beyond_what_was_authorised_signed_and_deposit
         0 violations",
         known.channels().len()
     );
-    ensure!(served > total / 4 && comparisons > 5 && reorgs > 0 && kills > 0);
+    ensure!(served > total / 4 && reorgs > 0 && kills > 0, "nothing was tried");
     Ok(())
 }
 
@@ -107,7 +109,7 @@ async fn trouble(
     total: usize,
 ) -> Result<Trouble> {
     let mut trouble = Trouble::default();
-    while known.done.load(Ordering::Relaxed) < total {
+    while known.done.load(Ordering::Relaxed) < total || trouble.comparisons < FEWEST_COMPARISONS {
         let next = known.done.load(Ordering::Relaxed) + OPERATIONS;
         while known.done.load(Ordering::Relaxed) < next {
             tokio::time::sleep(Duration::from_millis(20)).await;
