@@ -16,6 +16,8 @@ use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 pub(crate) struct Numeric(pub(crate) Amount);
 
 const BASE: u128 = 10_000;
+/// Groups of the largest amount: 2^128 has 39 digits.
+const GROUPS: usize = 10;
 const POSITIVE: u16 = 0;
 
 /// Why a `numeric` is no [`Amount`].
@@ -33,16 +35,17 @@ enum NotAnAmount {
 
 impl ToSql for Numeric {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        let mut groups: Vec<i16> = Vec::with_capacity(10);
+        let (mut groups, mut count) = ([0_i16; GROUPS], 0);
         let mut rest = self.0.units();
         while rest > 0 {
-            groups.push(i16::try_from(rest % BASE)?);
+            groups[count] = i16::try_from(rest % BASE)?;
             rest /= BASE;
+            count += 1;
         }
-        let weight = i16::try_from(groups.len())?.saturating_sub(1);
+        let weight = i16::try_from(count)?.saturating_sub(1);
         // The form is canonical without trailing zero groups: 10 000 is one group of 1 with weight 1.
-        let trailing = groups.iter().take_while(|group| **group == 0).count();
-        let significant = &groups[trailing..];
+        let trailing = groups[..count].iter().take_while(|group| **group == 0).count();
+        let significant = &groups[trailing..count];
 
         out.extend_from_slice(&i16::try_from(significant.len())?.to_be_bytes());
         out.extend_from_slice(&weight.to_be_bytes());
@@ -60,8 +63,9 @@ impl ToSql for Numeric {
 
 impl<'a> FromSql<'a> for Numeric {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Numeric, Box<dyn Error + Sync + Send>> {
-        let words: Vec<[u8; 2]> = raw.chunks(2).map(<[u8; 2]>::try_from).collect::<Result<_, _>>()?;
-        let [_, weight, sign, _, groups @ ..] = words.as_slice() else { return Err(NotAnAmount::Malformed.into()) };
+        let ([_, weight, sign, _, groups @ ..], []) = raw.as_chunks::<2>() else {
+            return Err(NotAnAmount::Malformed.into());
+        };
         if u16::from_be_bytes(*sign) != POSITIVE {
             return Err(NotAnAmount::Sign.into());
         }

@@ -12,12 +12,25 @@ use uuid::Uuid;
 use crate::LedgerError;
 use crate::numeric::Numeric;
 
+/// The columns that [`channel`] reads. `c` is the table's alias.
+macro_rules! channel_columns {
+    () => {
+        "c.id, c.deployment, c.payer, c.params, c.confirmed, c.deposit, c.pending, c.claimed, c.status,
+         c.requested, c.deadline_block, c.deadline_time, c.agreed_close"
+    };
+}
+
+/// The columns that [`epoch`] reads. `e` is the table's alias.
+macro_rules! epoch_columns {
+    () => {
+        "e.number, e.authorised, e.spent, e.held, e.published, e.voucher_amount, e.voucher_signature"
+    };
+}
+
 /// The columns of a channel and an epoch that [`account`] reads. `c` and `e` are the tables' aliases.
 macro_rules! account_columns {
     () => {
-        "c.id, c.deployment, c.payer, c.params, c.confirmed, c.deposit, c.pending, c.claimed, c.status,
-         c.requested, c.deadline_block, c.deadline_time, c.agreed_close,
-         e.number, e.authorised, e.spent, e.held, e.published, e.voucher_amount, e.voucher_signature"
+        concat!($crate::rows::channel_columns!(), ", ", $crate::rows::epoch_columns!())
     };
 }
 
@@ -45,10 +58,15 @@ macro_rules! hold_columns {
     };
 }
 
-pub(crate) use {account_columns, accounts, hold_columns};
+pub(crate) use {account_columns, accounts, channel_columns, epoch_columns, hold_columns};
 
 /// A row of `accounts!`.
 pub(crate) fn account(row: &Row) -> Result<(Channel, Epoch), LedgerError> {
+    Ok((channel(row)?, epoch(row, 13)?))
+}
+
+/// A row that begins with `channel_columns!`.
+pub(crate) fn channel(row: &Row) -> Result<Channel, LedgerError> {
     let deadline = deadline(row, 10, 11)?;
     let status = match (get::<&str>(row, 8)?, optional_amount(row, 9)?, deadline) {
         ("absent", None, None) => Status::Absent,
@@ -57,7 +75,7 @@ pub(crate) fn account(row: &Row) -> Result<(Channel, Epoch), LedgerError> {
         ("closing", Some(requested), Some(deadline)) => Status::Closing { requested, deadline },
         (status, ..) => return Err(LedgerError::Corrupt(format!("channel status {status}"))),
     };
-    let channel = Channel {
+    Ok(Channel {
         id: channel_id(row, 0)?,
         deployment: get(row, 1)?,
         payer: Address::from(fixed(row, 2)?),
@@ -70,20 +88,23 @@ pub(crate) fn account(row: &Row) -> Result<(Channel, Epoch), LedgerError> {
             status,
         },
         agreed_close: optional_amount(row, 12)?,
-    };
-    let voucher = match (optional_amount(row, 18)?, get::<Option<&[u8]>>(row, 19)?) {
+    })
+}
+
+/// The columns `epoch_columns!` of a row, from column `at` on.
+pub(crate) fn epoch(row: &Row, at: usize) -> Result<Epoch, LedgerError> {
+    let voucher = match (optional_amount(row, at + 5)?, get::<Option<&[u8]>>(row, at + 6)?) {
         (Some(amount), Some(bytes)) => Some((amount, signature(bytes)?)),
         _ => None,
     };
-    let epoch = Epoch {
-        number: unsigned(row, 13)?,
+    Ok(Epoch {
+        number: unsigned(row, at)?,
         voucher,
-        authorised: amount(row, 14)?,
-        spent: amount(row, 15)?,
-        held: amount(row, 16)?,
-        published: amount(row, 17)?,
-    };
-    Ok((channel, epoch))
+        authorised: amount(row, at + 1)?,
+        spent: amount(row, at + 2)?,
+        held: amount(row, at + 3)?,
+        published: amount(row, at + 4)?,
+    })
 }
 
 /// A row that begins with `hold_columns!`, from column `at` on, without its time columns.

@@ -188,6 +188,29 @@ async fn a_locked_row_stalls_itself_alone() {
 }
 
 #[tokio::test]
+async fn counts_what_the_last_owner_of_a_row_wrote_while_it_waited_for_it() {
+    let (ledger, url) = ledger_with(8, 100).await;
+    let from_credit = |n| Order { terms: terms(Step::Any), ..order(voucher(n, 2)) };
+    let waiting = (0..8).map(async |n| {
+        sell(&ledger, from_credit(n)).await.expect("it is new");
+        let owner = sql(&url).await;
+        let id = channel_id(n);
+        owner.batch_execute("BEGIN").await.unwrap();
+        let spend = "UPDATE epochs SET spent = spent + 1 WHERE channel = $1";
+        owner.execute(spend, &[&id.0.as_slice()]).await.unwrap();
+        let sold = tokio::spawn({
+            let (ledger, order) = (ledger.clone(), from_credit(n));
+            async move { ledger.sell(order).await }
+        });
+        tokio::time::sleep(Duration::from_millis(100 + 13 * n)).await;
+        owner.batch_execute("COMMIT").await.unwrap();
+        let refused = sold.await.unwrap().expect("the database answers").expect_err("the owner spent the rest");
+        assert_eq!(refused.refusal, Refusal::Unpaid { price: amount(1), credit: amount(0) });
+    });
+    join_all(waiting).await;
+}
+
+#[tokio::test]
 async fn calls_a_commit_without_an_answer_unknown_and_it_may_well_have_happened() {
     let (_, url) = ledger_with(32, 100).await;
     let (proxy, ledger) = behind_a_proxy(&url, 5_000).await;

@@ -1,7 +1,7 @@
-//! One batch, one transaction, two round trips.
+//! One batch, one transaction, two round trips (three when a voucher was seen before).
 //!
 //! ```text
-//! BEGIN · lock · read accounts, freshness, holds      rules, in memory      write epochs, holds · COMMIT      answer
+//! BEGIN · lock · read channels, freshness, holds      rules, in memory      write epochs, holds · COMMIT      answer
 //! └───────────── one round trip ──────────────┘                             └───── one round trip ─────┘
 //! ```
 //! Statements are pipelined: when one fails, those behind it fail with it, and COMMIT rolls back.

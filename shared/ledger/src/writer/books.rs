@@ -1,6 +1,6 @@
 //! The rows of one batch in memory, and the rules applied to them in the order of arrival. No IO.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -31,10 +31,16 @@ pub(super) struct Books {
 /// A channel and its epochs.
 struct Account {
     channel: Channel,
-    epochs: BTreeMap<u64, Epoch>,
-    touched: BTreeSet<u64>,
+    /// In the order of their numbers.
+    epochs: Vec<Counters>,
     agreed_now: bool,
     takings: Takings,
+}
+
+/// An epoch, and whether it is as it was read.
+struct Counters {
+    epoch: Epoch,
+    touched: bool,
 }
 
 /// What is to be written.
@@ -69,12 +75,12 @@ impl Books {
         for (channel, epoch) in accounts {
             let account = books.accounts.entry(channel.id).or_insert_with(|| Account {
                 channel,
-                epochs: BTreeMap::new(),
-                touched: BTreeSet::new(),
+                epochs: Vec::with_capacity(1),
                 agreed_now: false,
                 takings: Takings::default(),
             });
-            account.epochs.insert(epoch.number, epoch);
+            let at = account.epochs.partition_point(|counters| counters.epoch.number < epoch.number);
+            account.epochs.insert(at, Counters { epoch, touched: false });
         }
         books
     }
@@ -110,8 +116,8 @@ impl Books {
             let refusal = if owed_in_all.is_some() { channel::Refusal::Unknown } else { channel::Refusal::Stale };
             return Err(Refused { refusal, view: None });
         };
-        let Account { channel, epochs, touched, takings, .. } = account;
-        let Some((number, epoch)) = epochs.iter_mut().next_back() else {
+        let Account { channel, epochs, takings, .. } = account;
+        let Some(Counters { epoch, touched }) = epochs.last_mut() else {
             return Err(Refused { refusal: channel::Refusal::Unknown, view: None });
         };
         let Some(owed_in_all) = owed_in_all else {
@@ -136,7 +142,7 @@ impl Books {
         let view = View::of(channel, epoch);
         let sold = sold.map_err(|refusal| Refused { refusal, view: Some(view.clone()) })?;
         if let channel::Sold::New { hold, retries } = &sold {
-            touched.insert(*number);
+            *touched = true;
             self.debts.moved(channel, owed, epoch);
             if order.terms.limits_total() {
                 let more = epoch.authorised.saturating_sub(authorised);
@@ -160,7 +166,8 @@ impl Books {
         let line = self.holds.get_mut(settle.hold).filter(|line| line.hold.channel == settle.channel);
         let line = line.ok_or(LedgerError::NotFound("hold"))?;
         let account = self.accounts.get_mut(&settle.channel).ok_or(LedgerError::NotFound("channel"))?;
-        let epoch = account.epochs.get_mut(&line.hold.epoch).ok_or(LedgerError::NotFound("epoch"))?;
+        let counters = account.epochs.iter_mut().find(|counters| counters.epoch.number == line.hold.epoch);
+        let Counters { epoch, touched } = counters.ok_or(LedgerError::NotFound("epoch"))?;
         let before = line.hold.state;
         let captured = match settle.ending {
             Ending::Capture(actual) => capture(&account.channel, epoch, &mut line.hold, actual),
@@ -172,7 +179,7 @@ impl Books {
         };
         if line.hold.state != before {
             line.touched = true;
-            account.touched.insert(line.hold.epoch);
+            *touched = true;
             account.takings.note(&line.route, captured.taken);
         }
         Ok(captured)
@@ -180,7 +187,7 @@ impl Books {
 
     fn agree(&mut self, agree: &Agree) -> Result<(Channel, Epoch), CloseRefusal> {
         let account = self.accounts.get_mut(&agree.channel).ok_or(CloseRefusal::NotOpen)?;
-        let (_, epoch) = account.epochs.iter().next_back().ok_or(CloseRefusal::NotOpen)?;
+        let Counters { epoch, .. } = account.epochs.last().ok_or(CloseRefusal::NotOpen)?;
         let before = account.channel.agreed_close;
         agree_close(&mut account.channel, epoch, agree.amount)?;
         account.agreed_now |= account.channel.agreed_close != before;
@@ -190,7 +197,7 @@ impl Books {
     /// The newest voucher; `None` for all of them when a close was asked for or agreed to, or a call would be disturbed.
     fn publish(&mut self, publish: &Publish) -> Result<Option<(Amount, Signature)>, LedgerError> {
         let account = self.accounts.get_mut(&publish.channel).ok_or(LedgerError::NotFound("channel"))?;
-        let (number, epoch) = account.epochs.iter_mut().next_back().ok_or(LedgerError::NotFound("epoch"))?;
+        let Counters { epoch, touched } = account.epochs.last_mut().ok_or(LedgerError::NotFound("epoch"))?;
         let newest = epoch.voucher.map_or(Amount::ZERO, |(amount, _)| amount);
         let stays_open = must_be_open(&account.channel).is_ok();
         let amount = match publish.which {
@@ -201,7 +208,7 @@ impl Books {
         };
         if amount > epoch.published {
             epoch.published = amount;
-            account.touched.insert(*number);
+            *touched = true;
         }
         Ok(epoch.voucher)
     }
@@ -215,7 +222,8 @@ impl Books {
     pub(super) fn changes(&self) -> Changes<'_> {
         let mut changes = Changes::default();
         for (id, account) in &self.accounts {
-            changes.epochs.extend(account.touched.iter().map(|number| (&account.channel, &account.epochs[number])));
+            let touched = account.epochs.iter().filter(|counters| counters.touched);
+            changes.epochs.extend(touched.map(|counters| (&account.channel, &counters.epoch)));
             changes.takings.extend(account.takings.iter().map(|taking| (*id, taking)));
             if let (true, Some(amount)) = (account.agreed_now, account.channel.agreed_close) {
                 changes.agreed.push((*id, amount));

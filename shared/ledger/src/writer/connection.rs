@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use tokio_postgres::{Config, Error, Statement};
 
-use crate::rows::{accounts, hold_columns};
+use crate::rows::{channel_columns, epoch_columns, hold_columns};
 use crate::session::Session;
 use crate::{LedgerError, guard};
 
@@ -17,7 +17,7 @@ pub(super) struct Connection {
 pub(super) struct Statements {
     pub(super) lock_free: Statement,
     pub(super) lock_wait: Statement,
-    pub(super) accounts: Statement,
+    pub(super) channels: Statement,
     pub(super) debts: Statement,
     pub(super) fresh: Statement,
     pub(super) holds_by_id: Statement,
@@ -47,12 +47,29 @@ impl Deref for Connection {
     }
 }
 
-/// Locks come first and alone: under READ COMMITTED only a later statement sees what the last owner of the lock wrote.
-const LOCK_FREE: &str = "-- lock_free
-    SELECT channel, number FROM epochs WHERE channel = ANY($1) ORDER BY channel, number FOR UPDATE SKIP LOCKED";
+/// Locks come first. Of the rows that it locks, this statement returns what their last owner wrote; of any other, under READ
+/// COMMITTED, only a later statement sees it. A row that was made meanwhile escapes it, so there is one epoch to a channel,
+/// made with it (the CHECK `one_epoch`).
+const LOCK_FREE: &str = concat!(
+    "-- lock_free
+    SELECT e.channel, ",
+    epoch_columns!(),
+    " FROM epochs e WHERE e.channel = ANY($1) ORDER BY e.channel, e.number FOR UPDATE SKIP LOCKED"
+);
 
-const LOCK_WAIT: &str = "-- lock_wait
-    SELECT channel, number FROM epochs WHERE channel = ANY($1) ORDER BY channel, number FOR UPDATE";
+const LOCK_WAIT: &str = concat!(
+    "-- lock_wait
+    SELECT e.channel, ",
+    epoch_columns!(),
+    " FROM epochs e WHERE e.channel = ANY($1) ORDER BY e.channel, e.number FOR UPDATE"
+);
+
+const CHANNELS: &str = concat!(
+    "-- channels
+    SELECT ",
+    channel_columns!(),
+    " FROM channels c WHERE c.id = ANY($1)"
+);
 
 /// What the payers of these channels owe, over all their channels in the deployment.
 const DEBTS: &str = "-- debts
@@ -87,30 +104,30 @@ const HOLDS_BY_REQUEST: &str = concat!(
     ) AS h"
 );
 
-/// Holds that a voucher seen before may take over; $3 is the least amount such a voucher could have, $4 how many
-/// entries ask. Most vouchers are new, and cost one look at their epoch.
+/// Holds that a voucher seen before may take over; $3 is how many entries ask.
 const HOLDS_BY_HASH: &str = concat!(
     "-- holds_by_hash
     SELECT ",
     hold_columns!(),
     "
-    FROM unnest($1::bytea[], $2::bytea[], $3::numeric[], $4::int8[]) AS q(channel, request_hash, amount, wanted)
+    FROM unnest($1::bytea[], $2::bytea[], $3::int8[]) AS q(channel, request_hash, wanted)
     CROSS JOIN LATERAL (
         SELECT * FROM holds
         WHERE holds.channel = q.channel AND holds.request_hash = q.request_hash AND state = 'released'
-          AND EXISTS (SELECT FROM epochs e WHERE e.channel = q.channel AND e.authorised >= q.amount)
         ORDER BY created_at DESC, id DESC LIMIT q.wanted
     ) AS h"
 );
 
+/// Arrays are unnested side by side in a SELECT list, here and below: as a function in FROM each would be copied once more.
 const WRITE_EPOCHS: &str = "-- write_epochs
     UPDATE epochs e
     SET authorised = u.authorised, spent = u.spent, held = u.held, published = u.published,
         voucher_amount = u.voucher_amount, voucher_signature = u.voucher_signature,
         unclaimed_since = CASE WHEN u.unclaimed THEN COALESCE(e.unclaimed_since, now()) END
-    FROM unnest($1::bytea[], $2::int8[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
-                $8::bytea[], $9::bool[])
-         AS u(channel, number, authorised, spent, held, published, voucher_amount, voucher_signature, unclaimed)
+    FROM (SELECT unnest($1::bytea[]) AS channel, unnest($2::int8[]) AS number, unnest($3::numeric[]) AS authorised,
+                 unnest($4::numeric[]) AS spent, unnest($5::numeric[]) AS held, unnest($6::numeric[]) AS published,
+                 unnest($7::numeric[]) AS voucher_amount, unnest($8::bytea[]) AS voucher_signature,
+                 unnest($9::bool[]) AS unclaimed) AS u
     WHERE e.channel = u.channel AND e.number = u.number";
 
 /// Times are taken row by row: where one batch makes two holds of one request, the later is the newer.
@@ -119,13 +136,15 @@ const INSERT_HOLDS: &str = "-- insert_holds
            (id, created_at, channel, epoch, amount, request_id, request_hash, state, captured, route, expires_at)
     SELECT u.id, clock_timestamp(), u.channel, u.epoch, u.amount, u.request_id, u.request_hash, u.state, u.captured,
            u.route, clock_timestamp() + make_interval(secs => $10)
-    FROM unnest($1::uuid[], $2::bytea[], $3::int8[], $4::numeric[], $5::text[], $6::bytea[], $7::text[], $8::numeric[],
-                $9::text[])
-         AS u(id, channel, epoch, amount, request_id, request_hash, state, captured, route)";
+    FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::bytea[]) AS channel, unnest($3::int8[]) AS epoch,
+                 unnest($4::numeric[]) AS amount, unnest($5::text[]) AS request_id,
+                 unnest($6::bytea[]) AS request_hash, unnest($7::text[]) AS state, unnest($8::numeric[]) AS captured,
+                 unnest($9::text[]) AS route) AS u";
 
 const UPDATE_HOLDS: &str = "-- update_holds
     UPDATE holds h SET state = u.state, captured = u.captured
-    FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::numeric[]) AS u(id, created_at, state, captured)
+    FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::timestamptz[]) AS created_at, unnest($3::text[]) AS state,
+                 unnest($4::numeric[]) AS captured) AS u
     WHERE h.id = u.id AND h.created_at = u.created_at";
 
 const WRITE_AGREED: &str = "-- write_agreed
@@ -141,7 +160,7 @@ impl Statements {
         Ok(Statements {
             lock_free: session.prepare(LOCK_FREE).await?,
             lock_wait: session.prepare(LOCK_WAIT).await?,
-            accounts: session.prepare(accounts!("accounts", "WHERE c.id = ANY($1)")).await?,
+            channels: session.prepare(CHANNELS).await?,
             debts: session.prepare(DEBTS).await?,
             fresh: session.prepare(FRESH).await?,
             holds_by_id: session.prepare(HOLDS_BY_ID).await?,

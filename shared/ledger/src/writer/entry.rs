@@ -15,16 +15,20 @@ pub(crate) struct Ask<Q, A> {
     reply: oneshot::Sender<Result<A, LedgerError>>,
 }
 
-/// One thing to do to one channel.
-#[expect(clippy::large_enum_variant, reason = "nearly all are sales, and captures wait beside them")]
+/// One thing to do to one channel. Boxed, because it is handed on a few times.
 pub(crate) enum Entry {
-    Sell(Ask<Order, Sale>),
-    Settle(Ask<Settle, Capture>),
-    Agree(Ask<Agree, Result<(Channel, Epoch), CloseRefusal>>),
-    Publish(Ask<Publish, Option<(Amount, Signature)>>),
+    Sell(Box<Ask<Order, Sale>>),
+    Settle(Box<Ask<Settle, Capture>>),
+    Agree(Box<Ask<Agree, Agreement>>),
+    Publish(Box<Ask<Publish, Option<(Amount, Signature)>>>),
 }
 
 pub(crate) type Sale = Result<Receipt, Refused>;
+
+pub(crate) type Agreement = Result<(Channel, Epoch), CloseRefusal>;
+
+/// Where an answer is awaited.
+pub(super) type Answer<A> = oneshot::Receiver<Result<A, LedgerError>>;
 
 /// End this hold.
 pub(crate) struct Settle {
@@ -65,9 +69,9 @@ pub(crate) enum Which {
 }
 
 impl<Q, A> Ask<Q, A> {
-    pub(super) fn new(question: Q) -> (Ask<Q, A>, oneshot::Receiver<Result<A, LedgerError>>) {
+    pub(super) fn new(question: Q) -> (Box<Ask<Q, A>>, Answer<A>) {
         let (reply, answer) = oneshot::channel();
-        (Ask { question, asked: Instant::now(), answer: None, reply }, answer)
+        (Box::new(Ask { question, asked: Instant::now(), answer: None, reply }), answer)
     }
 
     /// Keeps the answer until the commit. An entry that runs again is answered anew.

@@ -177,9 +177,14 @@ impl Lane {
 }
 
 fn deliver(entries: Vec<Entry>, locked_elsewhere: &HashSet<ChannelId>) -> Vec<Entry> {
-    let (skipped, done): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| locked_elsewhere.contains(&entry.channel()));
-    done.into_iter().for_each(Entry::deliver);
+    let mut skipped = Vec::new();
+    for entry in entries {
+        if locked_elsewhere.contains(&entry.channel()) {
+            skipped.push(entry);
+        } else {
+            entry.deliver();
+        }
+    }
     skipped
 }
 

@@ -9,13 +9,16 @@
 //!                     ▼
 //!                   patient lane: its own connection, bounded waiting; one stalled channel stalls only itself
 //! ```
-//! While a transaction commits, the queue fills: the slower the disk, the larger the batch.
+//! While a transaction commits, the queue fills: the slower the disk, the larger the batch. Both lanes have a thread of
+//! their own.
 
 mod batch;
 mod books;
 mod connection;
 mod debts;
 mod entry;
+#[cfg(feature = "forgetful")]
+mod forgetful;
 mod holds;
 mod lane;
 mod patient;
@@ -27,9 +30,8 @@ mod write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::{LedgerError, Settings};
 use lane::Lane;
@@ -41,7 +43,8 @@ pub(crate) struct Writer {
     queue: mpsc::Sender<Entry>,
     send_timeout: Duration,
     stop: CancellationToken,
-    lanes: TaskTracker,
+    /// Cancelled when both lanes have ended.
+    ended: CancellationToken,
 }
 
 impl Writer {
@@ -49,18 +52,33 @@ impl Writer {
     pub(crate) fn start(settings: &Settings, calm: Arc<Calm>) -> Result<Writer, LedgerError> {
         let (queue, entries) = mpsc::channel(settings.queue_max);
         let (skipped, to_wait_for) = mpsc::channel(settings.queue_max);
-        let (stop, lanes) = (CancellationToken::new(), TaskTracker::new());
+        let stop = CancellationToken::new();
         let lately = Arc::new(totals::Lately::default());
         let fast = Lane::new(settings, "sluice payments", calm.clone(), lately.clone())?;
         let patient = Lane::new(settings, "sluice payments, patient", calm, lately)?;
-        lanes.spawn(lane::run(fast, entries, skipped, stop.clone()));
-        lanes.spawn(patient::run(patient, to_wait_for, settings.lock_timeout(), settings.queue_max));
-        lanes.close();
-        Ok(Writer { queue, send_timeout: settings.commit_timeout(), stop, lanes })
+        let fast = lane::run(fast, entries, skipped, stop.clone());
+        let patient = patient::run(patient, to_wait_for, settings.lock_timeout(), settings.queue_max);
+        let ended = on_their_own_thread(async { futures::join!(fast, patient) })?;
+        Ok(Writer { queue, send_timeout: settings.commit_timeout(), stop, ended })
+    }
+
+    /// Starts a lane that answers from memory, from these accounts on, and writes nothing.
+    #[cfg(feature = "forgetful")]
+    pub(crate) fn forgetful(
+        settings: &Settings,
+        accounts: Vec<(channel::Channel, channel::Epoch)>,
+    ) -> Result<Writer, LedgerError> {
+        let (queue, entries) = mpsc::channel(settings.queue_max);
+        let stop = CancellationToken::new();
+        let may_sell =
+            accounts.iter().map(|(channel, _)| (channel.deployment.clone(), channel::Amount::ZERO)).collect();
+        let books = books::Books::open(accounts, may_sell, holds::Holds::default(), debts::Debts::default());
+        let ended = on_their_own_thread(forgetful::run(books, settings.batch_max, entries, stop.clone()))?;
+        Ok(Writer { queue, send_timeout: settings.commit_timeout(), stop, ended })
     }
 
     /// Asks at once or not at all: what a client waits for is better refused than late.
-    pub(crate) async fn ask<Q, A>(&self, entry: fn(Ask<Q, A>) -> Entry, question: Q) -> Result<A, LedgerError> {
+    pub(crate) async fn ask<Q, A>(&self, entry: fn(Box<Ask<Q, A>>) -> Entry, question: Q) -> Result<A, LedgerError> {
         let (ask, answer) = Ask::new(question);
         self.queue.try_send(entry(ask)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
@@ -70,7 +88,7 @@ impl Writer {
     }
 
     /// Asks, and waits for a place in the queue: for what must not be refused because others sell.
-    pub(crate) async fn insist<Q, A>(&self, entry: fn(Ask<Q, A>) -> Entry, question: Q) -> Result<A, LedgerError> {
+    pub(crate) async fn insist<Q, A>(&self, entry: fn(Box<Ask<Q, A>>) -> Entry, question: Q) -> Result<A, LedgerError> {
         let (ask, answer) = Ask::new(question);
         let sent = self.queue.send_timeout(entry(ask), self.send_timeout).await;
         sent.map_err(|error| match error {
@@ -83,8 +101,23 @@ impl Writer {
     /// Takes nothing more, answers what waits, and ends both lanes.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
-        self.lanes.wait().await;
+        self.ended.cancelled().await;
     }
+}
+
+/// Runs the lanes beside the runtime of their process: in it, each step of a batch would wait behind all the requests whose
+/// signatures are to be checked. Cancels what it returns when they have ended.
+fn on_their_own_thread<T>(lanes: impl Future<Output = T> + Send + 'static) -> Result<CancellationToken, LedgerError> {
+    let ended = CancellationToken::new();
+    let end = ended.clone().drop_guard();
+    let refused = |error: std::io::Error| LedgerError::Refused(format!("no thread for payments: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+    let run = move || {
+        let _end = end;
+        runtime.block_on(lanes);
+    };
+    std::thread::Builder::new().name("payments".to_owned()).spawn(run).map_err(refused)?;
+    Ok(ended)
 }
 
 fn closed() -> LedgerError {
@@ -92,7 +125,7 @@ fn closed() -> LedgerError {
 }
 
 /// A lane that ended without an answer may have been in the middle of a commit.
-async fn answered<A>(answer: oneshot::Receiver<Result<A, LedgerError>>) -> Result<A, LedgerError> {
+async fn answered<A>(answer: entry::Answer<A>) -> Result<A, LedgerError> {
     answer.await.unwrap_or(Err(LedgerError::OutcomeUnknown))
 }
 

@@ -1,10 +1,10 @@
-//! The first round trip: lock, and read what the rules need.
+//! The first round trip: lock, and read what the rules need. Only vouchers seen before take a second one.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
-use channel::{Amount, ChannelId, RequestHash, Step};
+use channel::{Amount, ChannelId, Epoch, RequestHash, Step};
 use futures::join;
 use postgres_types::ToSql;
 use tokio_postgres::error::SqlState;
@@ -18,8 +18,7 @@ use super::debts::Debts;
 use super::entry::Entry;
 use super::holds::{Holds, Stored};
 use super::totals::{Lately, Sum};
-use crate::numeric::Numeric;
-use crate::{LedgerError, rows};
+use crate::{LedgerError, Order, rows};
 
 /// Opens the transaction and the books. Also returns the channels that somebody else has locked.
 pub(super) async fn read(
@@ -28,48 +27,50 @@ pub(super) async fn read(
     lock: Lock,
     lately: &Lately,
 ) -> Result<(Books, HashSet<ChannelId>), Failure> {
-    let statements = &connection.statements;
     let wanted = Wanted::by(entries);
-    let Columns { channels, limited, deployments, holds, requests, retries } = &Columns::of(&wanted);
+    let found = find(connection, &wanted, lock).await;
+    if let (Lock::Wait, Err(error)) = (lock, &found)
+        && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    {
+        rollback(connection).await?;
+        return Ok((Books::default(), wanted.sales.into_keys().collect()));
+    }
+    let found = or_roll_back(connection, found).await?;
+    let epochs = epochs(&found.locked).map_err(Failure::Connection)?;
+    let Retries { channels, hashes, counts } = &Retries::among(entries, &wanted.sales, &epochs);
+    let by_hash = &connection.statements.holds_by_hash;
+    let retried = ask(connection, by_hash, counts.len(), [channels, hashes, counts]).await;
+    let retried = or_roll_back(connection, retried).await?;
+    open_books(&found, epochs, &retried, lately).map_err(Failure::Connection)
+}
+
+/// The rows of the first round trip.
+struct Found {
+    locked: Vec<Row>,
+    channels: Vec<Row>,
+    debts: Vec<Row>,
+    fresh: Vec<Row>,
+    holds: [Vec<Row>; 2],
+}
+
+async fn find(connection: &Connection, wanted: &Wanted<'_>, lock: Lock) -> Result<Found, Error> {
+    let statements = &connection.statements;
+    let Columns { channels, limited, deployments, holds, requests } = &Columns::of(wanted);
     let (begin, lock_statement) = match lock {
         Lock::Free => ("BEGIN", &statements.lock_free),
         Lock::Wait => ("BEGIN; SET LOCAL lock_timeout = '50ms'", &statements.lock_wait),
     };
-    let (begun, locked, accounts, debts, fresh, by_id, by_request, by_hash) = join!(
+    let (begun, locked, channels, debts, fresh, by_id, by_request) = join!(
         connection.batch_execute(begin),
         ask(connection, lock_statement, channels.len(), [channels]),
-        ask(connection, &statements.accounts, channels.len(), [channels]),
+        ask(connection, &statements.channels, channels.len(), [channels]),
         ask(connection, &statements.debts, limited.len(), [limited]),
         ask(connection, &statements.fresh, deployments.len(), [deployments]),
         ask(connection, &statements.holds_by_id, holds.len(), [holds]),
         ask(connection, &statements.holds_by_request, requests.0.len(), [&requests.0, &requests.1]),
-        ask(
-            connection,
-            &statements.holds_by_hash,
-            retries.counts.len(),
-            [&retries.channels, &retries.hashes, &retries.amounts, &retries.counts,]
-        ),
     );
-    if let (Lock::Wait, Err(error)) = (lock, &locked)
-        && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
-    {
-        rollback(connection).await?;
-        return Ok((Books::default(), wanted.channels));
-    }
-    let rows = (|| Ok((begun.and(locked)?, accounts?, debts?, fresh?, [by_id?, by_request?, by_hash?])))();
-    match rows {
-        Ok((locked, accounts, debts, fresh, holds)) => {
-            let fresh = owed_in_all(&fresh, lately);
-            fresh.and_then(|fresh| open_books(&locked, &accounts, &debts, fresh, &holds)).map_err(Failure::Connection)
-        }
-        Err(error) => {
-            let failure = Failure::of(error, LedgerError::before_commit);
-            if matches!(failure, Failure::Entry(_)) {
-                rollback(connection).await?;
-            }
-            Err(failure)
-        }
-    }
+    let locked = begun.and(locked)?;
+    Ok(Found { locked, channels: channels?, debts: debts?, fresh: fresh?, holds: [by_id?, by_request?] })
 }
 
 /// Runs a query over arrays of this length, unless there is nothing to ask for.
@@ -82,35 +83,46 @@ async fn ask<const N: usize>(
     if length == 0 { Ok(Vec::new()) } else { connection.query(query, &arrays).await }
 }
 
+/// What was found. After an error that an entry may have brought in, the transaction is over.
+async fn or_roll_back<T>(connection: &Connection, found: Result<T, Error>) -> Result<T, Failure> {
+    match found.map_err(|error| Failure::of(error, LedgerError::before_commit)) {
+        Err(failure @ Failure::Entry(_)) => {
+            rollback(connection).await?;
+            Err(failure)
+        }
+        found => found,
+    }
+}
+
+/// The counters that are ours to move: the schema has one epoch to a channel.
+fn epochs(locked: &[Row]) -> Result<HashMap<ChannelId, Epoch>, LedgerError> {
+    locked.iter().map(|row| Ok((rows::channel_id(row, 0)?, rows::epoch(row, 1)?))).collect()
+}
+
 fn open_books(
-    locked: &[Row],
-    accounts: &[Row],
-    debts: &[Row],
-    fresh: HashMap<String, Amount>,
-    holds: &[Vec<Row>],
+    found: &Found,
+    mut epochs: HashMap<ChannelId, Epoch>,
+    retried: &[Row],
+    lately: &Lately,
 ) -> Result<(Books, HashSet<ChannelId>), LedgerError> {
-    let locked: HashSet<(ChannelId, u64)> = locked
-        .iter()
-        .map(|row| Ok((rows::channel_id(row, 0)?, rows::unsigned(row, 1)?)))
-        .collect::<Result<_, LedgerError>>()?;
-    let mut accounts: Vec<_> = accounts.iter().map(rows::account).collect::<Result<_, _>>()?;
-    let locked_elsewhere: HashSet<ChannelId> = accounts
-        .iter()
-        .filter(|(channel, epoch)| !locked.contains(&(channel.id, epoch.number)))
-        .map(|(channel, _)| channel.id)
-        .collect();
-    accounts.retain(|(channel, _)| !locked_elsewhere.contains(&channel.id));
+    let (mut accounts, mut locked_elsewhere) = (Vec::with_capacity(found.channels.len()), HashSet::new());
+    for row in &found.channels {
+        let channel = rows::channel(row)?;
+        match epochs.remove(&channel.id) {
+            Some(epoch) => accounts.push((channel, epoch)),
+            None => {
+                locked_elsewhere.insert(channel.id);
+            }
+        }
+    }
     let owed = |row| Ok((rows::get(row, 0)?, Address::from(rows::fixed(row, 1)?), rows::amount(row, 2)?));
-    let debts: Debts = debts.iter().map(owed).collect::<Result<_, LedgerError>>()?;
-    let holds = holds
-        .iter()
-        .flatten()
-        .map(|row| {
-            let stored = Stored { created_at: rows::get(row, 8)?, expired: rows::get(row, 9)? };
-            Ok((rows::hold(row, 0)?, rows::get::<&str>(row, 10)?.into(), stored))
-        })
-        .collect::<Result<_, LedgerError>>()?;
-    Ok((Books::open(accounts, fresh, Holds::read(holds), debts), locked_elsewhere))
+    let debts: Debts = found.debts.iter().map(owed).collect::<Result<_, LedgerError>>()?;
+    let holds = found.holds.iter().flatten().chain(retried).map(|row| {
+        let stored = Stored { created_at: rows::get(row, 8)?, expired: rows::get(row, 9)? };
+        Ok((rows::hold(row, 0)?, rows::get::<&str>(row, 10)?.into(), stored))
+    });
+    let holds = Holds::read(holds.collect::<Result<_, LedgerError>>()?);
+    Ok((Books::open(accounts, owed_in_all(&found.fresh, lately)?, holds, debts), locked_elsewhere))
 }
 
 /// The deployments that may sell, with what all their channels owe: what somebody summed up last, and what was sold here since.
@@ -129,55 +141,33 @@ fn owed_in_all(fresh: &[Row], lately: &Lately) -> Result<HashMap<String, Amount>
 /// What the entries of a batch need read.
 #[derive(Default)]
 struct Wanted<'a> {
-    channels: HashSet<ChannelId>,
+    /// The channels, and how many sales there are on each.
+    sales: HashMap<ChannelId, usize>,
     /// Those whose payers may owe only so much in all.
     limited: HashSet<ChannelId>,
     deployments: HashSet<&'a str>,
     holds: Vec<Uuid>,
     requests: HashSet<(ChannelId, &'a str)>,
-    retries: HashMap<(ChannelId, RequestHash), Retry>,
-}
-
-/// Sales that may turn out to repeat a released one.
-struct Retry {
-    /// Only where at least this much is authorised can they be repetitions.
-    least: Amount,
-    /// How many they are: each may repeat another one.
-    entries: i64,
 }
 
 impl<'a> Wanted<'a> {
     fn by(entries: &'a [Entry]) -> Wanted<'a> {
-        let channels = entries.iter().map(Entry::channel).collect();
-        let mut wanted = Wanted { channels, ..Wanted::default() };
-        let mut sales: HashMap<ChannelId, usize> = HashMap::new();
+        let mut wanted = Wanted::default();
         for entry in entries {
+            let channel = entry.channel();
+            let sales = wanted.sales.entry(channel).or_default();
             match entry {
-                Entry::Sell(ask) => *sales.entry(ask.question.voucher.channel).or_default() += 1,
+                Entry::Sell(ask) => {
+                    *sales += 1;
+                    let order = &ask.question;
+                    wanted.deployments.insert(&*order.deployment);
+                    if order.terms.limits_payers() {
+                        wanted.limited.insert(channel);
+                    }
+                    wanted.requests.extend(order.request.id.as_deref().map(|request| (channel, request)));
+                }
                 Entry::Settle(ask) => wanted.holds.push(rows::uuid(ask.question.hold)),
                 Entry::Agree(_) | Entry::Publish(_) => {}
-            }
-        }
-        for entry in entries {
-            let Entry::Sell(ask) = entry else { continue };
-            let order = &ask.question;
-            let channel = order.voucher.channel;
-            wanted.deployments.insert(&*order.deployment);
-            if order.terms.limits_payers() {
-                wanted.limited.insert(channel);
-            }
-            match &order.request.id {
-                Some(request) => {
-                    wanted.requests.insert((channel, request.as_str()));
-                }
-                None if order.terms.step == Step::Any => {}
-                None => {
-                    // Another sale of this batch may be what makes the voucher one that was seen before.
-                    let least = if sales[&channel] > 1 { Amount::ZERO } else { order.voucher.amount };
-                    let retry =
-                        wanted.retries.entry((channel, order.request.hash)).or_insert(Retry { least, entries: 0 });
-                    retry.entries += 1;
-                }
             }
         }
         wanted
@@ -189,35 +179,54 @@ struct Columns<'a> {
     channels: Vec<&'a [u8]>,
     limited: Vec<&'a [u8]>,
     deployments: Vec<&'a str>,
-    holds: Vec<Uuid>,
+    holds: &'a [Uuid],
     requests: (Vec<&'a [u8]>, Vec<&'a str>),
-    retries: RetryColumns<'a>,
-}
-
-#[derive(Default)]
-struct RetryColumns<'a> {
-    channels: Vec<&'a [u8]>,
-    hashes: Vec<&'a [u8]>,
-    amounts: Vec<Numeric>,
-    counts: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
     fn of(wanted: &'a Wanted<'a>) -> Columns<'a> {
-        let mut retries = RetryColumns::default();
-        for ((channel, hash), retry) in &wanted.retries {
-            retries.channels.push(channel.0.as_slice());
-            retries.hashes.push(hash.0.as_slice());
-            retries.amounts.push(Numeric(retry.least));
-            retries.counts.push(retry.entries);
-        }
         Columns {
-            channels: wanted.channels.iter().map(|id| id.0.as_slice()).collect(),
+            channels: wanted.sales.keys().map(|id| id.0.as_slice()).collect(),
             limited: wanted.limited.iter().map(|id| id.0.as_slice()).collect(),
             deployments: wanted.deployments.iter().copied().collect(),
-            holds: wanted.holds.clone(),
+            holds: &wanted.holds,
             requests: wanted.requests.iter().map(|(id, request)| (id.0.as_slice(), *request)).unzip(),
-            retries,
         }
+    }
+}
+
+/// Sales that may repeat a released one of the same content, as arrays of parameters. Vouchers that step exactly are nearly
+/// all new, and then there is nothing to look for.
+#[derive(Default)]
+struct Retries<'a> {
+    channels: Vec<&'a [u8]>,
+    hashes: Vec<&'a [u8]>,
+    /// How many ask for the same: each may repeat another one.
+    counts: Vec<i64>,
+}
+
+impl<'a> Retries<'a> {
+    fn among(
+        entries: &'a [Entry],
+        sales: &HashMap<ChannelId, usize>,
+        epochs: &HashMap<ChannelId, Epoch>,
+    ) -> Retries<'a> {
+        let mut counts: HashMap<(&ChannelId, &RequestHash), i64> = HashMap::new();
+        for entry in entries {
+            let Entry::Sell(ask) = entry else { continue };
+            let Order { voucher, request, terms, .. } = &ask.question;
+            // Another sale of this batch may be what makes the voucher one that was seen before.
+            let seen = |epoch: &Epoch| voucher.amount <= epoch.authorised || sales[&voucher.channel] > 1;
+            if request.id.is_none() && terms.step != Step::Any && epochs.get(&voucher.channel).is_some_and(seen) {
+                *counts.entry((&voucher.channel, &request.hash)).or_default() += 1;
+            }
+        }
+        let mut retries = Retries::default();
+        for ((channel, hash), count) in counts {
+            retries.channels.push(channel.0.as_slice());
+            retries.hashes.push(hash.0.as_slice());
+            retries.counts.push(count);
+        }
+        retries
     }
 }
