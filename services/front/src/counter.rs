@@ -99,7 +99,7 @@ impl Counter<'_> {
         self.visit.notes.payment(payer, channel);
         self.shop.access.admit_payer(payer)?;
         self.front.budget.check(self.visit.client, payer).map_err(Fault::TooManyChecks)?;
-        let Some(voucher) = offer.till.verify(channel, &payment) else {
+        let Some(voucher) = self.front.checkers.verify(&offer.till, channel, &payment).await? else {
             self.front.budget.failed(self.visit.client, payer);
             let why = self.front.why_not(channel).await?;
             return Ok(self.refuse(offer, &payment, why.as_ref(), None));

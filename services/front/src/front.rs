@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::access_log::{AccessLog, Notes};
 use crate::body::Bounds;
 use crate::budget::Budget;
+use crate::checkers::Checkers;
 use crate::cors::Cors;
 use crate::desk::Desk;
 use crate::forwarded::{Peer, Trust};
@@ -51,6 +52,8 @@ pub(crate) struct Front {
     pub(crate) budget: Budget,
     /// Places for requests.
     pub(crate) in_flight: Arc<Semaphore>,
+    /// Where signatures are checked.
+    pub(crate) checkers: Checkers,
     /// Calls whose holds are not settled yet.
     pub(crate) calls: TaskTracker,
     /// Where questions are answered.
@@ -75,7 +78,7 @@ pub(crate) struct Visit {
 
 impl Visit {
     /// What became of a request for something priced, and why.
-    pub(crate) fn decided(&self, route: &str, decision: &'static str, reason: &'static str) {
+    pub(crate) fn decided(&self, route: &Arc<str>, decision: &'static str, reason: &'static str) {
         metrics::decided(route, decision, reason);
         self.notes.decided(decision, reason);
     }
@@ -105,6 +108,7 @@ impl Front {
             guests: Guests::new(front.limits.connections_per_client),
             budget: Budget::new(front.budget),
             in_flight: Arc::new(Semaphore::new(front.limits.in_flight)),
+            checkers: Checkers::start(front.limits.waiting_for_check)?,
             calls: TaskTracker::new(),
             desk: Desk::open(front)?,
             cors: Cors::new(&front.cors),

@@ -14,6 +14,7 @@
 //! | `fault` | answers that are nobody's payment |
 //! | `server`, `connection`, `tls`, `stream`, `patience` | ports and what comes in by them, bounded in number and time |
 //! | `admission`, `forwarded`, `headers`, `body` | places for requests, who is asking, what crosses the house |
+//! | `checkers` | where signatures are checked |
 //! | `clear` | heads that can be read in one way only |
 //! | `guests`, `budget`, `rates` | how many connections, bad payments and questions one client may have |
 //! | `cors` | which web pages may ask |
@@ -37,6 +38,7 @@ mod access_log;
 mod admission;
 mod body;
 mod budget;
+mod checkers;
 mod clear;
 mod connection;
 mod cors;

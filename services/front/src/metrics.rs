@@ -1,11 +1,15 @@
 //! What an operator asks a front, as Prometheus metrics. Labels never hold a channel, a payer or a path of a client's making.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use channel::{Amount, Capture, Refusal};
 use http::{Method, StatusCode};
 use ledger::LedgerError;
 use metrics::{counter, gauge, histogram};
+
+/// A label's value that costs nothing to say again.
+pub(crate) use metrics::SharedString;
 
 /// Tells the registry what the metrics mean.
 pub(crate) fn describe() {
@@ -39,16 +43,35 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "Until when a deployment is sold on by the watcher's word and by the wallet's, since 1970; 0: it is not."
     );
+    describe_gauge!(
+        "front_safe_window_seconds",
+        Unit::Seconds,
+        "For how long after the watcher's or the wallet's word a deployment is sold on."
+    );
     describe_histogram!("front_upstream_duration_seconds", Unit::Seconds, "From a call to its answer's head.");
     describe_counter!("front_upstream_calls_total", "Calls of upstreams, by status or by what went wrong.");
+    begin();
+}
+
+/// What alerts wait for begins at 0: Prometheus sees no increase in a counter that was not there before.
+fn begin() {
+    let never = ["front_shed_requests_total", "front_connections_turned_away_total", "front_access_log_dropped_total"];
+    never.into_iter().for_each(|name| counter!(name).increment(0));
+    let one_of = [
+        ("front_holds_total", "outcome", &["held", "captured", "released", "lost"][..]),
+        ("front_reloads_total", "outcome", &["applied", "refused"]),
+        ("front_ledger_errors_total", "kind", &["outcome_unknown", "unavailable", "overloaded", "other"]),
+    ];
+    for (name, label, values) in one_of {
+        values.iter().for_each(|value| counter!(name, label => *value).increment(0));
+    }
 }
 
 /// A request was answered.
-pub(crate) fn answered(route: &str, method: &Method, status: StatusCode, took: Duration) {
-    let labels =
-        [("route", route.to_owned()), ("method", known(method).to_owned()), ("code", status.as_str().to_owned())];
-    counter!("front_http_requests_total", &labels).increment(1);
-    histogram!("front_http_request_duration_seconds", "route" => route.to_owned()).record(took);
+pub(crate) fn answered(route: &SharedString, method: &Method, status: StatusCode, took: Duration) {
+    let (method, code) = (known(method), status.as_str().to_owned());
+    counter!("front_http_requests_total", "route" => route.clone(), "method" => method, "code" => code).increment(1);
+    histogram!("front_http_request_duration_seconds", "route" => route.clone()).record(took);
 }
 
 /// Any text can be a method; a label cannot be any text.
@@ -66,9 +89,10 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// What became of a request for something priced.
-pub(crate) fn decided(route: &str, decision: &'static str, reason: &'static str) {
-    let labels = [("route", route.to_owned()), ("decision", decision.to_owned()), ("reason", reason.to_owned())];
-    counter!("front_payment_decisions_total", &labels).increment(1);
+pub(crate) fn decided(route: &Arc<str>, decision: &'static str, reason: &'static str) {
+    let route = route.clone();
+    counter!("front_payment_decisions_total", "route" => route, "decision" => decision, "reason" => reason)
+        .increment(1);
 }
 
 /// The seller said a price, or nothing that makes sense.
@@ -92,6 +116,13 @@ pub(crate) fn mode(deployment: &str, mode: &'static str, is_it: bool) {
 pub(crate) fn safe_until(deployment: &str, bound: &'static str, seconds: f64) {
     let labels = [("deployment", deployment.to_owned()), ("bound", bound.to_owned())];
     gauge!("front_safe_until_timestamp_seconds", &labels).set(seconds);
+}
+
+/// For how long we sell on a deployment after we last heard that all was well.
+pub(crate) fn safe_window(deployment: &str, seconds: u64) {
+    // Longer than a century is for ever.
+    let seconds = u32::try_from(seconds).map_or(f64::INFINITY, f64::from);
+    gauge!("front_safe_window_seconds", "deployment" => deployment.to_owned()).set(seconds);
 }
 
 /// What all channels of a deployment owe.

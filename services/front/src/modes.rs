@@ -34,6 +34,9 @@ struct Seen {
 impl Modes {
     /// Of these deployments nothing is known yet.
     pub(crate) fn of(config: &Config) -> Arc<Modes> {
+        for (name, deployment) in &config.deployments {
+            metrics::safe_window(name, deployment.freshness().usable());
+        }
         Arc::new(Modes(Mutex::new(config.deployments.keys().map(|name| (name.clone(), None)).collect())))
     }
 

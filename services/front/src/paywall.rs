@@ -36,9 +36,10 @@ use crate::body::{self, Body};
 use crate::counter::Counter;
 use crate::fault::Fault;
 use crate::front::{Front, Visit};
+use crate::metrics::{self, SharedString};
 use crate::route::Route;
 use crate::shop::Shop;
-use crate::{clear, desk, metrics, router};
+use crate::{clear, desk, router};
 
 /// What a request is answered with, whatever it is: from the whole shop, or from this route alone.
 pub(crate) async fn answer(
@@ -53,19 +54,19 @@ pub(crate) async fn answer(
     let mut body = Some(body);
     let unanswered = front.access_log.as_ref().map(|log| Unanswered::new(log, visit, &head, began));
     let place = shop.access.admit_client(visit.client).and_then(|()| place(front, &shop, only, &head));
-    let (name, answer) = match place {
+    let (name, answer): (SharedString, _) = match place {
         Ok(Place::Route(route, path)) => {
             let span =
                 tracing::debug_span!("request", route = &*route.name, method = %head.method, client = %visit.peer.ip);
             let counter = Counter { front, visit, shop: &shop, route: &route, head: &head, path: &path };
             let answer = counter.serve(&mut body).instrument(span).await;
-            (route.name.to_string(), answer)
+            (route.name.clone().into(), answer)
         }
         Ok(Place::Desk(protocol)) => {
-            (protocol.name().to_owned(), desk::answer(front, visit, &shop, protocol, &head, &mut body).await)
+            (protocol.name().into(), desk::answer(front, visit, &shop, protocol, &head, &mut body).await)
         }
-        Ok(Place::Preflight) => ("preflight".to_owned(), Ok(nothing_to_say())),
-        Err(fault) => ("none".to_owned(), Err(fault)),
+        Ok(Place::Preflight) => ("preflight".into(), Ok(nothing_to_say())),
+        Err(fault) => ("none".into(), Err(fault)),
     };
     let mut answer = answer.unwrap_or_else(Fault::answer);
     front.cors.mark(&head, answer.headers_mut());

@@ -1,6 +1,6 @@
 //! What a request asks for, in the words of the ledger: its name and its hash.
 
-use alloy_primitives::{Keccak256, keccak256};
+use alloy_primitives::{KECCAK256_EMPTY, Keccak256, keccak256};
 use channel::{Request, RequestHash};
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::request::Parts;
@@ -23,7 +23,8 @@ pub(crate) fn request_id(head: &Parts) -> Result<Option<String>, Fault> {
 
 /// The request with its whole body: what makes a repetition the same request is method, path with query, and body.
 pub(crate) fn whole(head: &Parts, id: Option<String>, body: &[u8]) -> Request {
-    request(head, id, keccak256(body).as_slice())
+    let body = if body.is_empty() { KECCAK256_EMPTY } else { keccak256(body) };
+    request(head, id, body.as_slice())
 }
 
 /// The request whose body is not here yet: its length stands for it.

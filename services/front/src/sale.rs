@@ -7,7 +7,7 @@ use std::time::Duration;
 use channel::{Hold, Refusal, Sold, Step};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use ledger::{LedgerError, Order, Receipt, Refused, Settlement};
+use ledger::{LedgerError, Order, Receipt, Refused, Settlement, When};
 use protocols::Payment;
 use tokio::sync::oneshot;
 
@@ -52,7 +52,7 @@ pub(crate) async fn deliver(
     route: &Arc<Route>,
     offer: &Offer,
     payment: &Payment,
-    mut ready: Ready,
+    ready: Ready,
     receipt: Receipt,
 ) -> Result<Response<Body>, Fault> {
     let (Sold::New { hold, .. } | Sold::Again(hold)) = &receipt.sold;
@@ -60,11 +60,17 @@ pub(crate) async fn deliver(
     let answer = match receipt.sold {
         Sold::New { hold, .. } => {
             visit.decided(&route.name, "sold", "paid");
-            ready.label(label(payment, &hold));
-            let live = (route.charge == ledger::When::Later).then(|| front.holds.keep(hold));
-            let answer = in_its_own_task(front, visit, route, ready, live).await;
+            let answer = match (route.charge, ready) {
+                // Nothing can fail any more, and nothing is left to settle.
+                (When::Now, Ready::File(file)) => Ok(file.answer()),
+                (charge, mut ready) => {
+                    ready.label(label(payment, &hold));
+                    let live = (charge == When::Later).then(|| front.holds.keep(hold));
+                    in_its_own_task(front, visit, route, ready, live).await
+                }
+            };
             let is_worth_it = answer.as_ref().is_ok_and(|answer| route.charges(answer.status()));
-            if is_worth_it || route.charge == ledger::When::Now {
+            if is_worth_it || route.charge == When::Now {
                 visit.notes.charged(charged);
             }
             answer

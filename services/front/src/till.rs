@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use channel::{Amount, ChannelId, Signature, Terms, VerifiedVoucher, Voucher};
 use contracts::{Contract, Deployment, Opening};
+use http::HeaderMap;
 use protocols::{Payment, Protocol};
 use runtime::config;
 
@@ -17,6 +18,7 @@ pub(crate) struct Till {
     pub(crate) deployment: Deployment,
     pub(crate) contract: &'static dyn Contract,
     pub(crate) protocol: &'static dyn Protocol,
+    letterhead: HeaderMap,
     pub(crate) terms: Terms,
     pub(crate) pages: Pages,
     /// Whether its token knows the ERC-223 transfer that carries data.
@@ -36,9 +38,11 @@ impl Till {
     pub(crate) fn open(name: &str, config: &config::Deployment, paywall: &config::Paywall) -> anyhow::Result<Till> {
         let protocol = protocols::ALL.iter().find(|protocol| protocol.fits(config.kind));
         let protocol = *protocol.with_context(|| format!("no protocol fits the contract of deployments.{name}"))?;
+        let deployment = config.to_contract(name);
         Ok(Till {
             name: name.into(),
-            deployment: config.to_contract(name),
+            letterhead: protocol.letterhead(&deployment),
+            deployment,
             contract: config.kind.contract(),
             protocol,
             terms: config.terms(),
@@ -71,6 +75,6 @@ impl Offer {
 
     /// The same at another price.
     pub(crate) fn quote_at(&self, price: Amount) -> protocols::Offer<'_> {
-        protocols::Offer { deployment: &self.till.deployment, price }
+        protocols::Offer { letterhead: &self.till.letterhead, price }
     }
 }

@@ -18,6 +18,8 @@
 //! cooperativeClose | settle                       ─→ ChannelSettled         Settled
 //! ```
 
+use std::sync::LazyLock;
+
 use alloy_primitives::aliases::U192;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolCall, SolEvent};
@@ -41,9 +43,10 @@ pub use generated::MicroTransferChannels as abi;
 #[derive(Clone, Copy, Debug)]
 pub struct Raiden;
 
-const BALANCE_PROOF_SCHEMA: &str =
-    "string message_idaddress receiveruint32 block_createduint192 balanceaddress contract";
-const CLOSING_SCHEMA: &str = "string message_idaddress senderuint32 block_createduint192 balanceaddress contract";
+static BALANCE_PROOF_SCHEMA: LazyLock<B256> =
+    LazyLock::new(|| keccak256("string message_idaddress receiveruint32 block_createduint192 balanceaddress contract"));
+static CLOSING_SCHEMA: LazyLock<B256> =
+    LazyLock::new(|| keccak256("string message_idaddress senderuint32 block_createduint192 balanceaddress contract"));
 
 /// The channel that `payer` opened in `open_block`.
 pub fn opening(payer: Address, open_block: u32) -> Opening {
@@ -82,15 +85,15 @@ fn packed_key(payer: Address, payee: Address, open_block: &[u8]) -> B256 {
 }
 
 fn balance_proof(contract: Address, payee: Address, open_block: &[u8], balance: U192) -> B256 {
-    typed_data(BALANCE_PROOF_SCHEMA, "Sender balance proof signature", payee, open_block, balance, contract)
+    typed_data(*BALANCE_PROOF_SCHEMA, "Sender balance proof signature", payee, open_block, balance, contract)
 }
 
 fn closing(contract: Address, payer: Address, open_block: &[u8], balance: U192) -> B256 {
-    typed_data(CLOSING_SCHEMA, "Receiver closing signature", payer, open_block, balance, contract)
+    typed_data(*CLOSING_SCHEMA, "Receiver closing signature", payer, open_block, balance, contract)
 }
 
 fn typed_data(
-    schema: &str,
+    schema: B256,
     message_id: &str,
     counterparty: Address,
     open_block: &[u8],
@@ -99,7 +102,7 @@ fn typed_data(
 ) -> B256 {
     let balance = balance.to_be_bytes::<24>();
     let values = [message_id.as_bytes(), counterparty.as_slice(), open_block, &balance, contract.as_slice()].concat();
-    keccak256([keccak256(schema), keccak256(values)].concat())
+    keccak256([schema, keccak256(values)].concat())
 }
 
 /// 128 bits in 192.

@@ -63,6 +63,9 @@ pub trait Protocol: Send + Sync {
     /// The headers that its answers carry, which web pages of other origins must be allowed to read.
     fn answer_headers(&self) -> &'static [HeaderName];
 
+    /// What every answer says of a deployment. It is asked for once, and goes along with each [`Offer`].
+    fn letterhead(&self, deployment: &Deployment) -> HeaderMap;
+
     /// The answer to a payment that could not be understood.
     fn malformed(&self, malformed: &Malformed) -> Answer;
 
@@ -82,8 +85,8 @@ pub trait Protocol: Send + Sync {
 /// What is asked for something, and where it is paid.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
-    /// Chain, contract, token and payee.
-    pub deployment: &'a Deployment,
+    /// The protocol's [letterhead](Protocol::letterhead) of the deployment where it is paid.
+    pub letterhead: &'a HeaderMap,
     /// The price of one request.
     pub price: Amount,
 }

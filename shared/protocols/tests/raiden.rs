@@ -78,8 +78,8 @@ fn a_payment() -> Payment {
 
 /// The 402 to the payment of 15, refused for this reason.
 fn challenge(reason: Reason<'_>, view: Option<&View>) -> Answer {
-    let (deployment, payment) = (deployment(), a_payment());
-    let offer = Offer { deployment: &deployment, price: Amount::new(10) };
+    let (letterhead, payment) = (RDN.letterhead(&deployment()), a_payment());
+    let offer = Offer { letterhead: &letterhead, price: Amount::new(10) };
     let answer = RDN.challenge(&offer, Some(&Refused { payment: &payment, reason, view }));
     assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
     answer
@@ -95,8 +95,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 #[test]
 fn asks_for_payment_with_the_base_headers_and_an_empty_body() {
-    let deployment = deployment();
-    let answer = RDN.challenge(&Offer { deployment: &deployment, price: Amount::new(10) }, None);
+    let letterhead = RDN.letterhead(&deployment());
+    let answer = RDN.challenge(&Offer { letterhead: &letterhead, price: Amount::new(10) }, None);
     assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
     assert!(answer.body.is_empty());
     let expected = [
@@ -344,8 +344,8 @@ fn there_is_never_more_than_one_failure_and_always_the_base() {
 
 #[test]
 fn a_receipt_is_the_base_and_the_balance_after_the_payment() {
-    let deployment = deployment();
-    let offer = Offer { deployment: &deployment, price: Amount::new(10) };
+    let letterhead = RDN.letterhead(&deployment());
+    let offer = Offer { letterhead: &letterhead, price: Amount::new(10) };
     let receipt = RDN.receipt(&offer, &a_payment().opening, &view());
     assert_eq!(text(&receipt, "rdn-price"), Some("10"));
     assert_eq!(text(&receipt, "rdn-sender-balance"), Some("15"));

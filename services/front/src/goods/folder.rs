@@ -25,8 +25,6 @@ pub(crate) struct Folder {
     strip: usize,
 }
 
-type Found = (std::fs::File, std::fs::Metadata, PathBuf);
-
 impl Folder {
     pub(super) fn new(path: &Path, strip: usize) -> anyhow::Result<Folder> {
         let root = path.canonicalize().with_context(|| format!("the folder {}", path.display()))?;
@@ -38,10 +36,7 @@ impl Folder {
         let (root, asked) = (self.root.clone(), beyond(path, self.strip).to_owned());
         let found = tokio::task::spawn_blocking(move || find(&root, &asked)).await.map_err(|_| Fault::Internal)?;
         match found {
-            Ok(Some((file, meta, path))) => {
-                let (content_type, head_only) = (file::content_type(&path), head.method == Method::HEAD);
-                Ok(Ready::File(file::Open::new(file.into(), &meta, content_type, head_only)))
-            }
+            Ok(Some(open)) => Ok(Ready::File(if head.method == Method::HEAD { open.head_only() } else { open })),
             Ok(None) => redirect(head).map(Ready::Aside),
             Err(error) => {
                 tracing::debug!(%error, "a file of a folder was not found");
@@ -53,7 +48,7 @@ impl Folder {
 
 /// `asked` is empty, or begins with a slash. `None` is a folder asked for as if it were a file: links in its index would
 /// lead astray.
-fn find(root: &Path, asked: &str) -> std::io::Result<Option<Found>> {
+fn find(root: &Path, asked: &str) -> std::io::Result<Option<file::Open>> {
     let nothing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let mut path = root.to_owned();
     for name in asked.split('/').filter(|name| !name.is_empty()) {
@@ -75,9 +70,7 @@ fn find(root: &Path, asked: &str) -> std::io::Result<Option<Found>> {
     if !path.is_file() {
         return Err(nothing());
     }
-    let file = std::fs::File::open(&path)?;
-    let meta = file.metadata()?;
-    Ok(Some((file, meta, path)))
+    file::Open::read(std::fs::File::open(&path)?, &path).map(Some)
 }
 
 /// Where a path leads in the end, if that is below `root`.

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use reqwest::{Method, Response, StatusCode};
@@ -11,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::world::{Front, World, failure, fault, header};
+use crate::world::{FILE, Front, World, failure, fault, header};
 
 const SITE: &str = "[[front.routes]]\nprefix = \"/site\"\nfolder = \"site\"\nprice = 10\n\
                     [[front.routes]]\nprefix = \"/open\"\nfolder = \"site\"\nprice = 0\n";
@@ -148,6 +149,51 @@ async fn who_has_a_free_file_already_is_told_so_and_who_pays_gets_it() {
     let tag = header(&front.get("/open/docs/").await, "etag").unwrap().to_owned();
     let paid = front.request(Method::GET, "/site/docs/").headers(payer.voucher(10)).header("if-none-match", tag);
     assert_eq!(all(paid.send().await.unwrap()).await.2, "<h1>docs</h1>");
+}
+
+#[tokio::test]
+async fn a_file_that_changes_or_is_gone_is_noticed_a_second_later() {
+    let world = World::new().await;
+    let (front, payer) = (world.front().await, world.payer(100).await);
+    let (file, second) = (world.folder().join("file.txt"), Duration::from_millis(1_100));
+    let first = front.pay("/file.txt", &payer, 10).await;
+    let tag = header(&first, "etag").unwrap().to_owned();
+    assert_eq!(first.text().await.unwrap(), FILE);
+
+    std::fs::write(&file, "something else, and longer\n").unwrap();
+    tokio::time::sleep(second).await;
+    let changed = front.pay("/file.txt", &payer, 20).await;
+    assert_ne!(header(&changed, "etag"), Some(tag.as_str()));
+    assert_eq!(header(&changed, "content-length"), Some("27"));
+    assert_eq!(changed.text().await.unwrap(), "something else, and longer\n");
+
+    std::fs::remove_file(&file).unwrap();
+    tokio::time::sleep(second).await;
+    assert_eq!(fault(front.pay("/file.txt", &payer, 30).await).await, (500, "goods_missing".to_owned(), false));
+    assert_eq!(world.books(&payer).await, (20, 20, 0));
+    std::fs::write(&file, FILE).unwrap();
+    assert_eq!(
+        front.pay("/file.txt", &payer, 30).await.text().await.unwrap(),
+        FILE,
+        "what is missing is not remembered"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_sent_whole_whether_it_is_kept_in_memory_or_not() {
+    let world = World::new().await;
+    let (front, payer) = (world.front().await, world.payer(100).await);
+    for (paid, length) in [(10, 0), (20, 64 << 10), (30, (64 << 10) + 1), (40, 1_000_000), (50, 7)] {
+        let text: String = ('a'..='z').cycle().take(length).collect();
+        std::fs::write(world.folder().join("file.txt"), &text).unwrap();
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        for _ in 0..2 {
+            let head = front.request(Method::HEAD, "/free.txt").send().await.unwrap();
+            assert_eq!(header(&head, "content-length"), Some(length.to_string().as_str()));
+            assert!(front.get("/free.txt").await.text().await.unwrap() == text, "{length} bytes");
+        }
+        assert!(front.pay("/file.txt", &payer, paid).await.text().await.unwrap() == text, "{length} bytes");
+    }
 }
 
 #[tokio::test]

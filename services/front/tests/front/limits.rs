@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -140,6 +141,29 @@ async fn too_many_requests_in_flight_are_503_overloaded() {
     slow.bytes().await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(front.get("/free.txt").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn payments_that_find_no_place_to_be_checked_are_503_at_once_and_cost_nothing() {
+    let world = World::new().await;
+    let front = world.front_with(|config| config.front.limits.waiting_for_check = 1).await;
+    let payers = join_all((0..16).map(|_| world.payer(100))).await;
+    let answers = join_all(payers.iter().map(|payer| front.pay("/file.txt", payer, 10))).await;
+    let (mut sold, mut shed) = (0, 0);
+    for (answer, payer) in answers.into_iter().zip(&payers) {
+        if answer.status() == StatusCode::OK {
+            sold += 1;
+            assert_eq!(world.books(payer).await, (10, 10, 0));
+        } else {
+            shed += 1;
+            assert_eq!(fault(answer).await, (503, "overloaded".to_owned(), true));
+            assert_eq!(world.books(payer).await, (0, 0, 0));
+        }
+    }
+    assert!(sold > 0 && shed > 0, "{sold} sold, {shed} turned away");
+    // The places are free again.
+    let late = world.payer(100).await;
+    assert_eq!(front.pay("/file.txt", &late, 10).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

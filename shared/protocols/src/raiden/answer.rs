@@ -1,7 +1,7 @@
 //! What we say: the base headers of every answer, at most one failure, and the payer's own state.
 
 use channel::{Amount, Refusal, View};
-use contracts::Opening;
+use contracts::{Deployment, Opening};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{
@@ -69,15 +69,20 @@ fn may_see_state(reason: Reason<'_>) -> bool {
     }
 }
 
-fn base(offer: &Offer<'_>) -> HeaderMap {
-    let deployment = offer.deployment;
+/// The base headers but the price.
+pub(super) fn letterhead(deployment: &Deployment) -> HeaderMap {
     HeaderMap::from_iter([
         (GATEWAY, HeaderValue::from_static(GATEWAY_PATH)),
         (RECEIVER, text(&deployment.payee.to_checksum(None))),
         (CONTRACT, text(&deployment.contract.to_checksum(None))),
         (TOKEN, text(&deployment.token.to_checksum(None))),
-        (PRICE, text(&offer.price.to_string())),
     ])
+}
+
+fn base(offer: &Offer<'_>) -> HeaderMap {
+    let mut headers = offer.letterhead.clone();
+    headers.insert(PRICE, text(&offer.price.to_string()));
+    headers
 }
 
 fn state(opening: &Opening, view: &View) -> HeaderMap {

@@ -27,7 +27,7 @@ mod rest;
 
 use bytes::Bytes;
 use channel::View;
-use contracts::{Kind, Opening};
+use contracts::{Deployment, Kind, Opening};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -123,6 +123,10 @@ impl Protocol for Raiden {
 
     fn answer_headers(&self) -> &'static [HeaderName] {
         &ANSWER_HEADERS
+    }
+
+    fn letterhead(&self, deployment: &Deployment) -> HeaderMap {
+        answer::letterhead(deployment)
     }
 
     fn malformed(&self, malformed: &Malformed) -> Answer {

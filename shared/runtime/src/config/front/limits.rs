@@ -21,6 +21,8 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// Requests being answered; beyond it 503 `overloaded`.
     pub in_flight: usize,
+    /// Payments whose signatures wait to be checked, which is what a front has most to do with; beyond it 503 `overloaded`.
+    pub waiting_for_check: usize,
     /// Requests that wait for the background to find their channel; beyond it 402 at once.
     pub waiting_for_sync: usize,
 }
@@ -73,6 +75,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_client: 256,
             in_flight: 4_096,
+            waiting_for_check: 1_024,
             waiting_for_sync: 256,
         }
     }
@@ -105,6 +108,7 @@ impl Limits {
             connections,
             connections_per_client,
             in_flight,
+            waiting_for_check,
             waiting_for_sync,
         } = *self;
         let limits = [
@@ -114,6 +118,7 @@ impl Limits {
             ("connections", connections),
             ("connections_per_client", connections_per_client),
             ("in_flight", in_flight),
+            ("waiting_for_check", waiting_for_check),
             ("waiting_for_sync", waiting_for_sync),
         ];
         for (name, _) in limits.iter().filter(|(_, value)| *value == 0) {
