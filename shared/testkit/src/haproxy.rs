@@ -63,6 +63,11 @@ impl Haproxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its process, to find it in /proc.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Lets it outlive us; gives its process id.
     pub fn keep(mut self) -> Result<u32> {
         self.scratch.keep();

@@ -3,15 +3,18 @@
 //!
 //! | module | what it starts |
 //! |---|---|
-//! | [`postgres`] | PostgreSQL; a migrated database per test; `kill -9` and back; a standby that takes over |
+//! | [`postgres`] | PostgreSQL; a migrated database per test; `kill -9` and back; a standby; a slow disk |
 //! | [`anvil`] | the development chain; reorgs, restarts, a node that hangs |
 //! | [`rabbit`] | RabbitMQ, one node or three; killed, wiped, out of memory |
 //! | [`dup`] | a broker that doubles, delays, corrupts and loses messages |
 //! | [`haproxy`] | the load balancer in front of the fronts |
+//! | [`prometheus`] | a Prometheus that scrapes our programs, and its tool |
 //! | [`upstream`] | an API worth paying for, with failing and slow pages |
 //! | [`cut`] | a TCP proxy that cuts connections at chosen moments |
 //! | [`liar`] | a JSON-RPC proxy that errs, lags and forgets |
 //! | [`original`] | the original µRaiden clients |
+//! | [`original_proxy`] | the original µRaiden proxy, with channels that can pay it |
+//! | [`x402_express`] | the official x402 server for Express, with channels that can pay it |
 //! | [`chromium`] | a web browser without a window |
 //! | [`cluster`] | all of it together, with our own programs |
 //! | [`clear`] | what the wallet says while all is well, for tests without one |
@@ -32,10 +35,12 @@ pub mod history;
 pub mod http;
 pub mod liar;
 pub mod original;
+pub mod original_proxy;
 pub mod paths;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod rabbit;
 mod reaper;
 pub mod rounds;
@@ -43,3 +48,4 @@ pub mod rpc;
 pub mod scratch;
 pub mod upstream;
 pub mod wait;
+pub mod x402_express;

@@ -57,6 +57,13 @@ pub fn raiden_client_modules() -> Result<PathBuf> {
     Ok(modules)
 }
 
+/// The `node_modules` that hold the official x402 server for Express.
+pub fn x402_express_modules() -> Result<PathBuf> {
+    let modules = tools()?.join("x402-express/node_modules");
+    ensure!(modules.join("@x402/express").is_dir(), "the x402 server for Express is not installed; {SET_UP}");
+    Ok(modules)
+}
+
 /// The original µRaiden contracts, as the Python package carries them.
 pub fn original_contracts() -> Result<PathBuf> {
     let file = target_dir()?.join("original/contracts.json");
@@ -79,6 +86,30 @@ pub fn haproxy() -> Result<PathBuf> {
     let sbin = Path::new("/usr/sbin/haproxy");
     let found = on_path("haproxy").or_else(|| sbin.is_file().then(|| sbin.to_path_buf()));
     found.with_context(|| format!("HAProxy is not installed; {SET_UP}"))
+}
+
+/// A program of Prometheus: the server or `promtool`.
+pub fn prometheus(program: &str) -> Result<PathBuf> {
+    on_path(program).with_context(|| format!("Prometheus's `{program}` is not installed; {SET_UP}"))
+}
+
+/// The tool that reads `docker-compose.yml`.
+pub fn docker_compose() -> Result<PathBuf> {
+    on_path("docker-compose").with_context(|| format!("docker-compose is not installed; {SET_UP}"))
+}
+
+/// The real helm, which renders the chart.
+pub fn helm() -> Result<PathBuf> {
+    let helm = tools()?.join("chart/node_modules/.bin/helm");
+    ensure!(helm.is_file(), "helm is not installed; {SET_UP}");
+    Ok(helm)
+}
+
+/// What reads the chart beside it: `kubernetes-validate`, and a `python` that has Helm 4.
+pub fn chart_reader(program: &str) -> Result<PathBuf> {
+    let reader = tools()?.join("chart-readers/bin").join(program);
+    ensure!(reader.is_file(), "`{program}`, which reads the chart, is not installed; {SET_UP}");
+    Ok(reader)
 }
 
 /// The web browser.

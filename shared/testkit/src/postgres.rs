@@ -3,6 +3,7 @@
 //! The cluster is made once by `initdb` and copied from then on; the migrated database is made once per server and
 //! cloned per test. PostgreSQL refuses root, so under root it runs as `postgres`, or as `nobody`.
 
+mod slow_disk;
 mod standby;
 
 use std::fs::{self, File};
@@ -37,11 +38,13 @@ pub struct Options {
     pub durable: bool,
     /// The most connections at a time.
     pub max_connections: u16,
+    /// How much longer every flush takes than this machine's disk needs, and so every commit; whole microseconds.
+    pub slow_fsync: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durable: true, max_connections: 200 }
+        Self { durable: true, max_connections: 200, slow_fsync: None }
     }
 }
 
@@ -81,6 +84,9 @@ impl Postgres {
             let mut copy = Command::new("cp");
             copy.args(["-a", "--reflink=auto"]).arg(template()?).arg("data");
             run(as_server(&mut copy, scratch.path())?)?;
+        }
+        if options.slow_fsync.is_some() {
+            slow_disk::build(scratch.path())?;
         }
         let (migrated, databases) = (OnceCell::new(), AtomicU32::new(0));
         let mut server = Postgres { process: None, options, port, scratch, migrated, databases, kept: false };
@@ -196,6 +202,9 @@ impl Postgres {
         command.arg("-D").arg(self.scratch.path().join("data"));
         for (name, value) in settings {
             command.arg("-c").arg(format!("{name}={value}"));
+        }
+        if let Some(longer) = self.options.slow_fsync {
+            slow_disk::load(&mut command, longer);
         }
         let command = as_server(&mut command, self.scratch.path())?;
         let process = Process::spawn("PostgreSQL", command, &self.scratch.path().join("log"))?;

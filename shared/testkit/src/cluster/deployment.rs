@@ -4,7 +4,8 @@ use std::fs;
 
 use alloy_primitives::{Address, Bytes, U256};
 use anyhow::{Context, Result, ensure};
-use contracts::{artifacts, token};
+use channel::Amount;
+use contracts::{artifacts, raiden, token};
 use serde_json::{Value, json};
 
 use super::{DEPLOYER, PAYEE};
@@ -63,6 +64,14 @@ impl Contracts {
         Ok(Contracts { token, channels, payee, accounts, challenge_period, from_block })
     }
 
+    /// Opens a channel of the account at `index`, in a block of its own, and gives that block.
+    pub async fn open(&self, chain: &Anvil, index: usize, deposit: Amount) -> Result<u32> {
+        let payer = *self.accounts.get(index).context("there is no such account")?;
+        let data = raiden::open_data(payer, self.payee);
+        let receipt = send(chain, payer, Some(self.token), token::transfer_with_data(self.channels, deposit, data));
+        Ok(u32::try_from(rpc::quantity(&receipt.await?["blockNumber"])?)?)
+    }
+
     /// How many tokens an address has.
     pub async fn balance(&self, chain: &Anvil, of: Address) -> Result<U256> {
         let question = json!([{"to": self.token, "data": token::balance_of(of)}, "latest"]);
@@ -102,6 +111,6 @@ async fn send(chain: &Anvil, from: Address, to: Option<Address>, data: Bytes) ->
         chain.mine(1).await?;
         receipt = chain.rpc("eth_getTransactionReceipt", json!([hash])).await?;
     }
-    ensure!(receipt["status"] == "0x1", "the contracts cannot be deployed: {receipt}");
+    ensure!(receipt["status"] == "0x1", "a transaction failed: {receipt}");
     Ok(receipt)
 }

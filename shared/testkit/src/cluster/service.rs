@@ -34,7 +34,7 @@ pub struct Service {
 
 impl Service {
     /// Starts `front`, `watcher` or `wallet`.
-    pub(super) fn program(name: &str, number: usize, config: &Path, env: &[(&str, &str)]) -> Result<Service> {
+    pub fn program(name: &str, number: usize, config: &Path, env: &[(&str, &str)]) -> Result<Service> {
         let health = loopback()?;
         let section = name.to_uppercase();
         let mut env: Vec<(String, String)> =

@@ -1,5 +1,9 @@
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
-use testkit::postgres::Postgres;
+use testkit::ports;
+use testkit::postgres::{Options, Postgres};
+use testkit::scratch::Scratch;
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, NoTls};
 
@@ -63,4 +67,29 @@ async fn postgres_killed_under_load_comes_back_with_every_row_it_acknowledged() 
     let lost: Vec<_> = seen.iter().filter(|ack| !rows.contains(ack)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?} of {}", seen.len());
     Ok(())
+}
+
+#[tokio::test]
+async fn commits_wait_for_a_disk_that_was_made_slow() -> Result<()> {
+    const LONGER: Duration = Duration::from_millis(20);
+    let fast = Postgres::shared().await?;
+    let options = Options { slow_fsync: Some(LONGER), ..Options::default() };
+    let slow = Postgres::start_in(Scratch::new("slow disk")?, ports::free()?, options).await?;
+    let (fast, slow) =
+        (median_commit(&fast.fresh_database().await?).await?, median_commit(&slow.url("postgres")).await?);
+    assert!(slow >= LONGER && slow > fast + LONGER / 2, "{slow:?} on a slow disk, {fast:?} on this one");
+    Ok(())
+}
+
+async fn median_commit(url: &str) -> Result<Duration> {
+    let client = connect(url).await?;
+    client.batch_execute("CREATE TABLE written (n int)").await?;
+    let mut took = Vec::new();
+    for n in 0..21 {
+        let start = Instant::now();
+        client.execute("INSERT INTO written VALUES ($1)", &[&n]).await?;
+        took.push(start.elapsed());
+    }
+    took.sort();
+    Ok(took[took.len() / 2])
 }
