@@ -1,6 +1,8 @@
 //! `cargo xtask check`: everything about the code that needs no server. Each step counts as one.
 
+mod chart;
 mod deny;
+mod instructions;
 mod layers;
 mod migrations;
 
@@ -13,7 +15,7 @@ use crate::{paths, run, setup};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 9] = [
     ("check: format", format),
     ("check: lints (clippy, warnings are errors)", clippy),
     ("check: documentation builds without warnings", docs),
@@ -21,6 +23,8 @@ const STEPS: [Step; 7] = [
     ("check: the pure crates stay pure", layers::check),
     ("check: the contract artefacts come from the sources", artefacts),
     ("check: migrations are only ever added", migrations::check),
+    ("check: a payment takes no more instructions than it did", instructions::check),
+    ("check: the chart has no faults, and what is made from it is up to date", chart::check),
 ];
 
 /// Runs every step, also after one has failed.

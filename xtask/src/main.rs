@@ -3,6 +3,8 @@
 //! Deliberately light (no async, no crates of ours), so that it starts within seconds on a fresh clone; what needs
 //! the project's own code is the `cluster` program of `testkit`, which `up`, `demo` and `down` build and start.
 
+mod bench;
+mod chart;
 mod check;
 mod cluster;
 mod paths;
@@ -50,7 +52,17 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Format, lints, docs, licences, layers, artefacts, migrations
+    /// Measure how fast a front sells, in a release build, and write loadtest/results
+    ///
+    /// It takes half an hour and wants the machine for itself.
+    Bench {
+        /// Passed on to `loadtest bench`, e.g. `-- --only static --rounds 1`; then nothing is written without `--out`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Write anew what is made from the Helm chart: k8s/, and the table of values in its README
+    Chart,
+    /// Format, lints, docs, licences, layers, artefacts, migrations, instructions per payment, the chart
     Check,
     /// What CI runs: check, then test, and one last line for both
     Ci,
@@ -65,9 +77,11 @@ fn main() -> ExitCode {
         Task::Down => cluster::down(),
         Task::Test { args } => test::run(&args).map(Tally::report),
         Task::Soak { args } => test::soak(&args).map(Tally::report),
+        Task::Bench { args } => bench::run(&args),
+        Task::Chart => chart::write().map(|()| ExitCode::SUCCESS),
         Task::Check => check::run().map(Tally::report),
         Task::Ci => ci().map(Tally::report),
-        Task::Setup => setup::run(&setup::ALL).map(|()| ExitCode::SUCCESS),
+        Task::Setup => setup::run(&setup::ALL).and_then(|()| setup::run(&setup::COUNT)).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("\nerror: {error:#}");

@@ -36,14 +36,33 @@ pub(crate) enum Tool {
     Chromium,
     /// What pages in tests load from elsewhere, and what looks whether they can be used by everybody.
     PageLibraries,
+    /// The official x402 server for Express, against which ours is measured.
+    X402Express,
+    /// Counts instructions.
+    Valgrind,
+    /// Scrapes metrics, and tests what is asked of them.
+    Prometheus,
+    /// Reads `docker-compose.yml`.
+    Compose,
+    /// Renders the chart.
+    Helm,
+    /// What reads the chart beside it: Kubernetes' schemas, and Helm 4.
+    ChartReaders,
 }
 
 /// What a running cluster needs.
 pub(crate) const CLUSTER: [Tool; 5] = [Tool::Postgres, Tool::Rabbit, Tool::Haproxy, Tool::Node, Tool::Anvil];
+/// What `bench` needs: a ledger, a load balancer, and the peers with their chain.
+pub(crate) const BENCH: [Tool; 6] =
+    [Tool::Postgres, Tool::Haproxy, Tool::Node, Tool::Anvil, Tool::RaidenClient, Tool::X402Express];
 /// What `check` needs.
-pub(crate) const CHECK: [Tool; 2] = [Tool::Node, Tool::Solc];
-/// What the tests need: everything.
-pub(crate) const ALL: [Tool; 9] = [
+pub(crate) const CHECK: [Tool; 3] = [Tool::Node, Tool::Solc, Tool::Helm];
+/// What `chart` needs.
+pub(crate) const CHART: [Tool; 2] = [Tool::Node, Tool::Helm];
+/// What one step of `check` needs, which says so and goes on where it cannot be had.
+pub(crate) const COUNT: [Tool; 1] = [Tool::Valgrind];
+/// What the tests need: everything else.
+pub(crate) const ALL: [Tool; 14] = [
     Tool::Postgres,
     Tool::Rabbit,
     Tool::Haproxy,
@@ -53,6 +72,11 @@ pub(crate) const ALL: [Tool; 9] = [
     Tool::RaidenClient,
     Tool::Chromium,
     Tool::PageLibraries,
+    Tool::X402Express,
+    Tool::Prometheus,
+    Tool::Compose,
+    Tool::Helm,
+    Tool::ChartReaders,
 ];
 
 /// Makes sure of these tools, installing what is missing; the order matters, npm before its packages.
@@ -62,7 +86,14 @@ pub(crate) fn run(tools: &[Tool]) -> Result<()> {
     for tool in tools {
         match tool {
             // Programs of the system, just ensured.
-            Tool::Postgres | Tool::Rabbit | Tool::Haproxy | Tool::Node | Tool::Chromium => {}
+            Tool::Postgres
+            | Tool::Rabbit
+            | Tool::Haproxy
+            | Tool::Node
+            | Tool::Chromium
+            | Tool::Valgrind
+            | Tool::Prometheus
+            | Tool::Compose => {}
             Tool::Anvil => npm::anvil()?,
             Tool::Solc => npm::solc()?,
             Tool::RaidenClient => {
@@ -70,6 +101,9 @@ pub(crate) fn run(tools: &[Tool]) -> Result<()> {
                 npm::raiden_client()?;
             }
             Tool::PageLibraries => npm::page_libraries()?,
+            Tool::X402Express => npm::x402_express()?,
+            Tool::Helm => npm::helm()?,
+            Tool::ChartReaders => python::chart_readers()?,
         }
     }
     Ok(())

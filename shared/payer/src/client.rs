@@ -136,8 +136,7 @@ impl Inner {
     }
 
     pub(crate) fn sign(&self, channel: ChannelKey, balance: Amount) -> Voucher {
-        let signature = self.key.sign(rdn::digest(&channel, balance));
-        Voucher { payer: self.key.address(), channel, balance, signature }
+        Voucher::sign(&self.key, channel, balance)
     }
 
     /// The remembered quote for a resource.

@@ -1,7 +1,7 @@
 //! The client's side of µRaiden's dialect: `RDN-*` headers out, the meaning of the answer in. Pure.
 
 use alloy_primitives::{Address, hex};
-use channel::{Amount, Signature};
+use channel::{Amount, Key, Signature};
 use contracts::raiden;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use protocols::raiden as header;
@@ -17,6 +17,14 @@ pub(crate) struct Voucher {
     pub(crate) channel: ChannelKey,
     pub(crate) balance: Amount,
     pub(crate) signature: Signature,
+}
+
+impl Voucher {
+    /// Signs for so much in all.
+    pub(crate) fn sign(key: &Key, channel: ChannelKey, balance: Amount) -> Voucher {
+        let signature = key.sign(digest(&channel, balance));
+        Voucher { payer: key.address(), channel, balance, signature }
+    }
 }
 
 /// A 402: what is asked, and what is wrong with what was sent.
@@ -90,21 +98,27 @@ pub(crate) fn challenge(headers: &HeaderMap) -> Result<Challenge, PayerError> {
         (header::INVALID_AMOUNT, Failure::BadAmount),
     ];
     let failure = failure.iter().find(|(name, _)| headers.contains_key(name)).map_or(Failure::None, |(_, f)| *f);
-    Ok(Challenge { offer: offer(headers)?, failure, refusal: ServerRefusal::of(headers) })
+    Ok(Challenge { offer: Offer::of(headers)?, failure, refusal: ServerRefusal::of(headers) })
 }
 
-fn offer(headers: &HeaderMap) -> Result<Offer, PayerError> {
-    let price: Amount = required(headers, &header::PRICE)?;
-    if price.is_zero() {
-        return Err(PayerError::refused("it asks for a payment of 0, which no voucher can add"));
+impl Offer {
+    /// What the headers of a 402 ask.
+    ///
+    /// # Errors
+    /// [`PayerError::Refused`] when it is nothing that we could pay.
+    pub fn of(headers: &HeaderMap) -> Result<Offer, PayerError> {
+        let price: Amount = required(headers, &header::PRICE)?;
+        if price.is_zero() {
+            return Err(PayerError::refused("it asks for a payment of 0, which no voucher can add"));
+        }
+        Ok(Offer {
+            contract: required(headers, &header::CONTRACT)?,
+            receiver: required(headers, &header::RECEIVER)?,
+            token: field(headers, &header::TOKEN)?,
+            price,
+            api_path: headers.get(&header::GATEWAY).and_then(|path| path.to_str().ok()).map(str::to_owned),
+        })
     }
-    Ok(Offer {
-        contract: required(headers, &header::CONTRACT)?,
-        receiver: required(headers, &header::RECEIVER)?,
-        token: field(headers, &header::TOKEN)?,
-        price,
-        api_path: headers.get(&header::GATEWAY).and_then(|path| path.to_str().ok()).map(str::to_owned),
-    })
 }
 
 /// What the server holds of our channel; `None` when it does not say.

@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 
 use crate::run;
 
-/// What says what a payment is, how the EVM says it, and how the wire says it.
-const PURE: [&str; 3] = ["channel", "contracts", "protocols"];
+/// What says what a payment is, how the EVM says it, how the wire says it, and all of that at once.
+const PURE: [&str; 4] = ["channel", "contracts", "protocols", "payment"];
 
 /// What they must not reach, even through others, and why.
 const BANNED: [(&str, &str); 12] = [

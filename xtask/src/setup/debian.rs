@@ -39,9 +39,14 @@ fn missing(tool: Tool) -> Option<&'static [&'static str]> {
         Tool::Rabbit => (rabbitmq().is_some() && epmd().is_some(), &["rabbitmq-server"]),
         Tool::Haproxy => (haproxy().is_some(), &["haproxy"]),
         Tool::Node => (paths::on_path("node").is_some() && paths::on_path("npm").is_some(), &["nodejs", "npm"]),
-        Tool::RaidenClient => (python::interpreter().is_ok(), &["python3.11", "python3.11-venv"]),
+        Tool::RaidenClient | Tool::ChartReaders => (python::interpreter().is_ok(), &["python3.11", "python3.11-venv"]),
         Tool::Chromium => (chromium().is_some(), &["chromium"]),
-        Tool::Anvil | Tool::Solc | Tool::PageLibraries => (true, &[]),
+        Tool::Valgrind => (paths::on_path("valgrind").is_some(), &["valgrind"]),
+        Tool::Prometheus => {
+            (paths::on_path("prometheus").is_some() && paths::on_path("promtool").is_some(), &["prometheus"])
+        }
+        Tool::Compose => (paths::on_path("docker-compose").is_some(), &["docker-compose"]),
+        Tool::Anvil | Tool::Solc | Tool::PageLibraries | Tool::X402Express | Tool::Helm => (true, &[]),
     };
     (!there).then_some(packages)
 }

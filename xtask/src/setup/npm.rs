@@ -48,6 +48,16 @@ pub(super) fn page_libraries() -> Result<()> {
     pinned("what pages in tests load", &paths::root().join("tests/pages"), "pages")
 }
 
+/// The official x402 server that `loadtest/peers/package-lock.json` pins, at `tools/x402-express/node_modules`.
+pub(super) fn x402_express() -> Result<()> {
+    pinned("the x402 server for Express", &paths::root().join("loadtest/peers"), "x402-express")
+}
+
+/// The helm that `tests/chart/package-lock.json` pins, at `tools/chart/node_modules/.bin/helm`.
+pub(super) fn helm() -> Result<()> {
+    pinned("what renders the chart", &paths::root().join("tests/chart"), "chart")
+}
+
 /// What the lock file in a directory pins, into `tools/NAME`.
 fn pinned(what: &str, from: &Path, name: &str) -> Result<()> {
     let files = ["package.json", "package-lock.json"];

@@ -1,6 +1,7 @@
-//! The original µRaiden client (PyPI, 2018), as it was published, in a virtual environment of its own.
+//! Packages for Python, each set in a virtual environment of its own.
 //!
-//! It needs no compiler: what its dependencies once built in C, `tests/raiden-client/mr_compat.py` stands in for.
+//! The original µRaiden client (PyPI, 2018) is as it was published. It needs no compiler: what its dependencies once built in C,
+//! `tests/raiden-client/mr_compat.py` stands in for.
 
 use std::env;
 use std::fs;
@@ -52,7 +53,24 @@ pub(super) fn raiden_client() -> Result<()> {
     })
 }
 
-/// A Python that the client runs on (3.10 or 3.11) and that can make virtual environments.
+/// What reads the chart beside helm, at `tools/chart-readers/bin`: what `tests/chart/requirements.txt` pins by hash.
+pub(super) fn chart_readers() -> Result<()> {
+    let list = paths::root().join("tests/chart/requirements.txt");
+    let version = read(&list)?;
+    let dir = paths::tools()?.join("chart-readers");
+    if is_installed(&dir, &version) {
+        return Ok(());
+    }
+    run::step(&format!("install what reads the chart, which {} pins", list.display()), || {
+        emptied(&dir)?;
+        run::logged(Command::new(interpreter()?).args(["-m", "venv"]).arg(&dir), "chart-readers-venv")?;
+        let by_hash = ["--require-hashes", "--only-binary", ":all:", "--requirement"];
+        run::logged(pip(&dir, &by_hash).arg(&list), "chart-readers")?;
+        stamp(&dir, &version)
+    })
+}
+
+/// A Python that all of them run on (3.10 or 3.11) and that can make virtual environments.
 pub(super) fn interpreter() -> Result<PathBuf> {
     const TEST: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))";
     env::var_os("PYTHON")
