@@ -10,11 +10,13 @@ use crate::desk::Desk;
 use crate::sending::Sending;
 use crate::sign::Signing;
 use crate::transactions::Memory;
-use crate::{clear, jobs, refill, transactions};
+use crate::{clear, jobs, metric, refill, transactions};
 
 /// Stands by until the lease is ours, works until it is not, and so on until the shutdown begins.
 pub(crate) async fn run(desk: Arc<Desk>, shutdown: Shutdown) {
     let (lease, chain) = (&desk.lease, desk.chain_id);
+    metric::begin(chain);
+    show(chain, false);
     clear::stand_by(&desk);
     while shutdown.run_until(lease.acquire(&desk.ledger)).await.is_some() {
         tracing::info!(chain, holder = lease.holder, "active");

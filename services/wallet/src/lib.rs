@@ -56,6 +56,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     #[cfg(feature = "failpoints")]
     let _armed = points::arm();
     let Context { config, shutdown, metrics, .. } = context;
+    metric::describe();
     keys::guard_memory().context("cannot keep the key out of core dumps")?;
     let keys = keys::load(&config)?;
     let ledger = Ledger::connect(&config.database).await.context("cannot use the ledger")?;

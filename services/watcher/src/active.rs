@@ -45,6 +45,8 @@ pub(crate) async fn serve_chain(
     shutdown: Shutdown,
 ) {
     let ledger = &surroundings.ledger;
+    gauges::active(chain_id, false);
+    followers.iter().for_each(|follower| gauges::begin(&follower.deployment));
     while shutdown.run_until(lease.acquire(ledger)).await.is_some() {
         tracing::info!(chain = chain_id, holder = lease.holder, "active");
         gauges::active(chain_id, true);
@@ -74,6 +76,7 @@ pub(crate) async fn serve_chain(
         let rounds = join_all(rounds);
         tokio::join!(lease.keep(ledger, &term), end, listening, rounds, balances, planning, comparing);
         gauges::active(chain_id, false);
+        followers.iter().for_each(|follower| gauges::forget(&follower.deployment));
         tracing::info!(chain = chain_id, holder = lease.holder, "no longer active");
     }
     lease.release(ledger).await;

@@ -4,7 +4,43 @@ use alloy_primitives::U256;
 use contracts::Deployment;
 use evm::Block;
 use ledger::Cursor;
-use metrics::{counter, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+/// Tells the registry what the metrics mean.
+pub(crate) fn describe() {
+    describe_gauge!("watcher_active", "1 in the watcher that follows the chain, 0 in those that stand by.");
+    describe_gauge!("watcher_head_block", "The newest block of the chain.");
+    describe_gauge!("watcher_head_timestamp_seconds", "The time of the newest block, since 1970.");
+    describe_gauge!("watcher_synced_block", "The last block whose events the ledger has.");
+    describe_gauge!(
+        "watcher_halted",
+        "1: the chain broke what it called final; nothing is sold until a person looked."
+    );
+    describe_gauge!("watcher_head_stalled", "1: the head of the chain has not moved for too long.");
+    describe_gauge!("watcher_safe_until_timestamp_seconds", "Until when fronts may sell by our word, since 1970.");
+    describe_gauge!("watcher_payee_balance", "What the payee has of the token outside of channels, in base units.");
+    describe_gauge!("claimable_base_units", "What could be claimed on chain now.");
+    describe_counter!("claims_planned_total", "What was left to the wallet to claim, close or end, by reason.");
+    describe_counter!("watcher_reorgs_total", "Reorganisations that took back what was read.");
+    describe_counter!("watcher_skipped_logs_total", "Logs of the contract that could not be read and were left out.");
+    describe_counter!("watcher_failed_rounds_total", "Rounds that came to nothing, by what was in the way.");
+}
+
+/// What alerts wait for begins at 0: Prometheus sees no increase in a counter that was not there before.
+pub(crate) fn begin(deployment: &Deployment) {
+    for name in ["watcher_reorgs_total", "watcher_skipped_logs_total"] {
+        counter!(name, "deployment" => deployment.name.clone()).increment(0);
+    }
+}
+
+/// Another watcher follows the deployment from now on: what we know of it gets old.
+pub(crate) fn forget(deployment: &Deployment) {
+    halted(deployment, false);
+    stalled(deployment, false);
+    for name in ["watcher_payee_balance", "claimable_base_units"] {
+        gauge!(name, "deployment" => deployment.name.clone()).set(f64::NAN);
+    }
+}
 
 /// Heights and times fit a float exactly up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; neither heights nor seconds reach 2^53")]

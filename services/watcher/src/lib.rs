@@ -52,6 +52,7 @@ const TIDY: Duration = Duration::from_secs(60);
 /// another chain.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let Context { config, shutdown, metrics, .. } = context;
+    gauges::describe();
     let ledger = Ledger::connect(&config.database).await.context("the database")?;
     let board = Board::default();
     let (database, chains) = (ledger.clone(), board.clone());

@@ -15,6 +15,7 @@ mod classify;
 mod compare;
 mod error;
 pub mod keyfile;
+mod metric;
 mod node;
 mod rpc;
 mod state;

@@ -6,6 +6,7 @@ use futures::future::join_all;
 
 use crate::EvmError;
 use crate::classify::classify;
+use crate::metric;
 use crate::node::{Classify, Node, Standing};
 
 /// How often a read is tried when connections fail at once. A time-out is not repeated: the caller has waited enough.
@@ -58,6 +59,7 @@ impl Rpc {
         if nodes.is_empty() {
             return Err(EvmError::Malformed("a chain needs the address of a node".to_owned()));
         }
+        metric::describe();
         Ok(Rpc { nodes, chain_id, max_lag })
     }
 

@@ -10,7 +10,7 @@
 //!  │   bounded queue   │
 //!  └─────────┬─────────┘  whatever came while the last batch committed
 //!            ▼
-//!  BEGIN ─ lock epochs in key order, SKIP LOCKED ─ read channels, freshness, holds to repeat      1st round trip
+//!  BEGIN ─ lock and read epochs in key order, SKIP LOCKED ─ read channels, freshness, holds      1st round trip
 //!            │                    └── locked by others: the patient lane, bounded waiting
 //!            ▼
 //!  channel::{hold, charge, capture, release} in the order of arrival, on rows in memory
@@ -44,6 +44,7 @@ mod job_list;
 mod jobs;
 mod leases;
 mod maintain;
+mod metric;
 mod migrate;
 mod notify;
 mod numeric;
@@ -114,6 +115,22 @@ struct Inner {
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Ledger {
+    /// A ledger that answers payments from memory, from what the database holds now, and writes none of them down: to measure
+    /// what commits cost. None of our programs is built with it.
+    ///
+    /// # Errors
+    /// As [`Ledger::connect`].
+    #[cfg(feature = "forgetful")]
+    pub async fn forgetful(settings: &Settings) -> Result<Ledger, LedgerError> {
+        let honest = Ledger::connect(settings).await?;
+        let rows = honest.inner.database.read("accounts", rows::accounts!("accounts", ""), &[]).await?;
+        let accounts = rows.iter().map(rows::account).collect::<Result<_, _>>()?;
+        honest.close().await;
+        let (database, calm) = (Database::new(settings)?, Arc::new(Calm::new()));
+        let (writer, listener) = (Writer::forgetful(settings, accounts)?, Listener::start(settings)?);
+        Ok(Ledger { inner: Arc::new(Inner { settings: settings.clone(), database, writer, listener, calm }) })
+    }
+
     /// Connects, once the server proved that it can hold money and has our schema.
     ///
     /// # Errors
@@ -121,6 +138,7 @@ impl Ledger {
     /// [`LedgerError::Unavailable`] when the database is away.
     pub async fn connect(settings: &Settings) -> Result<Ledger, LedgerError> {
         settings.check()?;
+        metric::describe();
         let database = Database::new(settings)?;
         let client = database.client().await?;
         guard::check(&client, settings.single_node).await?;

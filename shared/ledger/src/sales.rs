@@ -16,7 +16,7 @@ use jiff::civil::Date;
 use tokio_postgres::Row;
 
 use crate::database::Params;
-use crate::{Ledger, LedgerError, rows};
+use crate::{Ledger, LedgerError, metric, rows};
 
 /// Which sales [`Ledger::sales`] sums up, and how. Amounts of different deployments are never added.
 #[derive(Clone, Debug, Default)]
@@ -111,20 +111,25 @@ impl Ledger {
                 FROM taken t
                 CROSS JOIN LATERAL unnest(t.routes, t.channels, t.amounts, t.calls) AS u(route, channel, amount, calls)
                 GROUP BY 1, 2, 3
+            ), by_payer AS (
+                SELECT b.day, c.deployment, b.route, c.payer, sum(b.amount) AS amount, sum(b.calls)::int8 AS calls
+                FROM by_channel b JOIN channels c ON c.id = b.channel
+                GROUP BY 1, 2, 3, 4
             ), folded AS (
                 INSERT INTO sales (day, deployment, route, payer, amount, calls)
-                SELECT b.day, c.deployment, b.route, c.payer, sum(b.amount), sum(b.calls)::int8
-                FROM by_channel b JOIN channels c ON c.id = b.channel
-                GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+                SELECT day, deployment, route, payer, amount, calls FROM by_payer ORDER BY 1, 2, 3, 4
                 ON CONFLICT (day, deployment, route, payer) DO UPDATE
                 SET amount = sales.amount + excluded.amount, calls = sales.calls + excluded.calls
             )
-            SELECT count(*) FROM taken";
+            SELECT (SELECT count(*) FROM taken), deployment, route, sum(amount) FROM by_payer GROUP BY 2, 3";
         let rows_max = i64::try_from(FOLD_MAX / self.inner.settings.batch_max).unwrap_or(1).max(1);
         let mut folded = 0;
         for _ in 0..FOLD_STEPS {
-            let row = self.inner.database.write("fold_sales", sql, &[&rows_max]).await?;
-            let count: i64 = row.first().map_or(Ok(0), |row| rows::get(row, 0))?;
+            let sold = self.inner.database.write("fold_sales", sql, &[&rows_max]).await?;
+            let count: i64 = sold.first().map_or(Ok(0), |row| rows::get(row, 0))?;
+            for row in &sold {
+                metric::sold(rows::get(row, 1)?, rows::get(row, 2)?, rows::amount(row, 3)?);
+            }
             folded += usize::try_from(count).map_err(|error| LedgerError::corrupt(&error))?;
             if count < rows_max {
                 break;

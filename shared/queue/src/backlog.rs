@@ -2,11 +2,14 @@ use std::time::Duration;
 
 use ledger::{Ledger, Waiting};
 
+use crate::metric;
+
 /// How often it is counted.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shows what waits to be done in gauges, by kind, for ever.
 pub async fn show_backlog(ledger: Ledger) {
+    metric::describe_backlog();
     loop {
         match ledger.waiting().await {
             Ok(kinds) => kinds.iter().for_each(show),

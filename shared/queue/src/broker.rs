@@ -5,7 +5,7 @@ use lapin::uri::AMQPUri;
 use runtime::Check;
 use runtime::config::Queue;
 
-use crate::{Publisher, QueueError, link};
+use crate::{Publisher, QueueError, link, metric};
 
 /// The broker as a process knows it: where it is, and who has trouble with it. Its clones are one.
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ impl Broker {
         let nodes = settings.nodes().map(|node| node.expose().parse().map_err(QueueError::Address));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         link::secrets(settings)?;
+        metric::describe();
         Ok(Broker { inner: Arc::new(Inner { settings: settings.clone(), nodes, connections: Mutex::default() }) })
     }
 

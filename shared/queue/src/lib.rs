@@ -17,6 +17,7 @@ mod broker;
 mod error;
 mod link;
 mod message;
+mod metric;
 mod publisher;
 mod relay;
 mod rings;

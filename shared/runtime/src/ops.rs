@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -193,6 +194,6 @@ async fn act(State(ops): State<Arc<Ops>>, method: Method, uri: Uri) -> Response 
     }
 }
 
-async fn metrics_page(State(ops): State<Arc<Ops>>) -> String {
-    ops.metrics.render()
+async fn metrics_page(State(ops): State<Arc<Ops>>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], ops.metrics.render()).into_response()
 }

@@ -2,12 +2,15 @@
 
 use std::io::IsTerminal;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Seconds; from what a commit takes to what a slow upstream takes.
 const DURATION_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// How many payments share a commit.
+const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 /// Never more than this, whatever `RUST_LOG` says: its debug output shows statements with their values, signatures too.
 const QUIET: &str = "tokio_postgres=info";
@@ -25,9 +28,13 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     } else {
         logs.json().flatten_event(true).init();
     }
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?
-        .install_recorder()
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("ledger_batch_entries".to_owned()), BATCH_BUCKETS)?
+        .install_recorder()?;
+    metrics::describe_gauge!("sluice_build_info", "1, with the version that runs.");
+    metrics::gauge!("sluice_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(metrics)
 }
 
 /// An error with all its causes, in one line.

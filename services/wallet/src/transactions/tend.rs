@@ -41,6 +41,16 @@ pub(crate) async fn tend(desk: &Desk, term: &CancellationToken) {
         };
         term.run_until_cancelled(rung).await;
     }
+    desk.senders().into_keys().for_each(|account| forget(desk, account));
+}
+
+/// Another wallet sends from the account from now on: what we know of it gets old.
+fn forget(desk: &Desk, account: Address) {
+    let labels = labels(desk, account);
+    let waits = ["wallet_transactions_open", "wallet_transactions_capped", "wallet_oldest_unmined_seconds"];
+    let hinders = ["wallet_nonce_gap", "wallet_out_of_gas", "wallet_hindered"];
+    waits.into_iter().chain(hinders).for_each(|name| metrics::gauge!(name, &labels).set(0.0));
+    metrics::gauge!("wallet_balance_wei", &labels).set(f64::NAN);
 }
 
 /// What one look at an account goes by.

@@ -9,7 +9,7 @@ use crate::database::Params;
 use crate::numeric::Numeric;
 use crate::planning::{ADD_JOBS, JobColumns};
 use crate::rows::{self, accounts};
-use crate::{LedgerError, NewJob};
+use crate::{LedgerError, NewJob, metric};
 
 impl Walk<'_> {
     /// Folds these channels again: at most as many as one transaction may lock.
@@ -34,6 +34,10 @@ impl Walk<'_> {
             let before = channel.facts.claimed;
             channel.facts = facts(events, self.advance.confirmed);
             let published = epoch.published;
+            let paid = channel.facts.claimed.saturating_sub(before);
+            if !paid.is_zero() {
+                metric::claimed(&self.advance.deployment, paid);
+            }
             let missed = absorb_claims(&channel.facts, &mut epoch);
             if !missed.is_zero() {
                 metrics::counter!("ledger_claims_absorbed_total").increment(1);
