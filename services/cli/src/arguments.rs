@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use crate::report::{self, Report};
 use crate::{
     account, backup, channel, claim, close, config, contract, doctor, export, jobs, key, list, migrate, outbound, pay,
-    resume, revenue, verify,
+    quote, ready, resume, revenue, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -37,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Send a request and pay what it costs.
     Pay(Box<pay::Arguments>),
+    /// Ask what a request costs, and pay nothing.
+    Quote(quote::Arguments),
     /// For the payer: open, top up, close, settle and list payment channels.
     #[command(subcommand)]
     Channel(channel::Command),
@@ -78,6 +80,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Bring a cluster's database up to date.
     Migrate(migrate::Arguments),
+    /// Ask a running process whether it is ready.
+    Ready(ready::Arguments),
     /// Follow a halted deployment again.
     Resume(resume::Arguments),
 }
@@ -97,6 +101,7 @@ pub(crate) fn run() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<Report> {
     match command {
         Command::Pay(arguments) => pay::run(*arguments).await,
+        Command::Quote(arguments) => quote::run(arguments).await,
         Command::Channel(command) => channel::run(command).await,
         Command::Account(arguments) => account::run(arguments).await,
         Command::Key(command) => key::run(&command),
@@ -114,6 +119,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Report> {
         Command::Backup(arguments) => backup::backup(arguments).await,
         Command::Restore(arguments) => backup::restore(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Ready(arguments) => ready::run(arguments).await,
         Command::Resume(arguments) => resume::run(arguments).await,
     }
 }

@@ -16,7 +16,8 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   sluice contract deploy --challenge-period 500                        with a new test token
-  sluice contract deploy --challenge-period 5000 --token 0x…           for an existing token")]
+  sluice contract deploy --challenge-period 5000 --token 0x…           for an existing token
+  sluice contract deploy --unless 0x…                                  nothing, if that contract is there already")]
     Deploy(Deploy),
     /// Check a channel contract: its code, version, token and challenge period.
     #[command(after_help = "Example:\n  sluice contract check 0x… --token 0x… --challenge-period 500")]
@@ -34,6 +35,9 @@ pub(crate) struct Deploy {
     /// How much of a new test token the deployer gets, in base units.
     #[arg(long, value_name = "AMOUNT", default_value = "1000000000000000000000000", conflicts_with = "token")]
     supply: U256,
+    /// Deploy nothing if there is this contract: a set-up that may be run again and again.
+    #[arg(long, value_name = "ADDRESS")]
+    unless: Option<Address>,
     #[command(flatten)]
     payer: PayerArguments,
 }
@@ -61,6 +65,11 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Report> {
 
 impl Deploy {
     async fn run(self) -> anyhow::Result<Report> {
+        if let Some(contract) = self.unless
+            && !self.payer.rpc()?.code(contract).await?.is_empty()
+        {
+            return Ok(Report::new(format!("contract  {contract}\nis there already"), json!({ "contract": contract })));
+        }
         let account = self.payer.account()?;
         let token = match self.token {
             Some(token) => token,

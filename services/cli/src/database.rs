@@ -47,6 +47,14 @@ impl DatabaseArguments {
         Ok(Some(cluster))
     }
 
+    /// The database's address alone: where it is named, no configuration is read.
+    pub(crate) fn url(&self) -> anyhow::Result<String> {
+        match &self.database_url {
+            Some(url) => Ok(url.clone()),
+            None => Ok(self.required()?.database.url),
+        }
+    }
+
     /// The cluster that must be named, and its ledger.
     pub(crate) async fn ledger(&self) -> anyhow::Result<(Ledger, Cluster)> {
         let cluster = self.required()?;

@@ -21,6 +21,8 @@ mod outbound;
 mod pay;
 mod payer_arguments;
 mod private;
+mod quote;
+mod ready;
 mod report;
 mod resume;
 mod revenue;

@@ -19,7 +19,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Report> {
-    let cluster = arguments.database.required()?;
-    ledger::migrate(&cluster.database.url).await.context("cannot migrate the database")?;
+    ledger::migrate(&arguments.database.url()?).await.context("cannot migrate the database")?;
     Ok(Report::new("the schema is up to date", json!({ "migrated": true })))
 }

@@ -1,6 +1,7 @@
 //! Files that only we may read: keys, passwords.
 //!
-//! A file that others may read, or that belongs to somebody else, is refused: it is no secret any more.
+//! A file that others may read, or that belongs to somebody else, is refused: it is no secret any more. Root may lend one to
+//! our group, as Kubernetes does.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +22,7 @@ pub enum SecretFileError {
     /// A folder, a device, a pipe.
     #[error("not a file")]
     NotAFile,
-    /// Not 0600 or 0400.
+    /// Not 0600 or 0400, nor lent.
     #[error("mode {0:04o}: others must not read it, so make it 0600 or 0400")]
     Open(u32),
     /// Its owner can read it, whatever its mode.
@@ -34,8 +35,8 @@ pub enum SecretFileError {
     },
 }
 
-/// Reads a small text file that is ours alone: mode 0600 or 0400, owned by the user we run as. At most [`MAX`] bytes are
-/// read.
+/// Reads a small text file that is ours alone: mode 0600 or 0400, owned by the user we run as; or lent to us, mode 0440,
+/// owned by root, in a group of ours, which is how Kubernetes mounts a Secret for an `fsGroup`. At most [`MAX`] bytes are read.
 ///
 /// # Errors
 /// [`SecretFileError`], which does not name the file.
@@ -46,13 +47,19 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
     if !metadata.is_file() {
         return Err(SecretFileError::NotAFile);
     }
-    if mode != 0o600 && mode != 0o400 {
+    let is_lent = mode == 0o440 && owner == 0 && is_group_of_ours(metadata.gid());
+    if !is_lent && mode != 0o600 && mode != 0o400 {
         return Err(SecretFileError::Open(mode));
     }
-    if owner != us {
+    if !is_lent && owner != us {
         return Err(SecretFileError::SomebodyElses { owner, us });
     }
     let mut text = Zeroizing::new(String::new());
     file.take(MAX).read_to_string(&mut text)?;
     Ok(text)
+}
+
+fn is_group_of_ours(group: u32) -> bool {
+    let further = nix::unistd::getgroups().unwrap_or_default();
+    further.into_iter().chain([nix::unistd::getegid()]).any(|ours| ours.as_raw() == group)
 }

@@ -99,6 +99,20 @@ fn secret(file: &PathBuf, text: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn says_what_a_request_costs_and_pays_nothing() -> Result<()> {
+    let shell = Shell::new().await?;
+    let quote = shell.run(&["quote", "--json", &shell.url("/file")]).await?.json()?;
+    assert_eq!((&quote["status"], &quote["offer"]["price"]), (&402.into(), &"10".into()), "{quote}");
+    assert_eq!(quote["offer"]["contract"], format!("{:#x}", shell.world.contract));
+    shell.world.shop.next([Act::Say(204, vec![]), Act::Say(503, vec![])]);
+    let free = shell.run(&["quote", &shell.url("/file")]).await?;
+    assert_eq!((free.code, free.out.trim()), (0, "204 No Content: free"));
+    assert_eq!(shell.run(&["quote", &shell.url("/file")]).await?.code, 1);
+    assert_eq!(shell.world.shop.seen().len(), 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pays_shows_the_channel_tops_it_up_and_closes_it() -> Result<()> {
     let shell = Shell::new().await?;
     let first = shell.pay(&[&shell.url("/file")]).await?;
@@ -214,6 +228,12 @@ async fn deploys_contracts_and_checks_them() -> Result<()> {
 
     let account = shell.run(&["account", "--token", token, "--json"]).await?.json()?;
     assert_eq!(account["tokens"][0]["balance"], "1000000000000000000000000");
+
+    let again = shell.run(&["contract", "deploy", "--unless", contract]).await?;
+    assert_eq!((again.code, again.out.contains("is there already")), (0, true), "{}", again.err);
+    let nowhere = "0x00000000000000000000000000000000000000ff";
+    let anew = shell.run(&["contract", "deploy", "--unless", nowhere, "--json"]).await?.json()?;
+    assert_ne!(anew["contract"], contract);
     Ok(())
 }
 
