@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::LedgerError;
 use crate::numeric::Numeric;
 
-/// The columns that [`channel`] reads. `c` is the table's alias.
+/// The columns that [`channel()`] reads. `c` is the table's alias.
 macro_rules! channel_columns {
     () => {
         "c.id, c.deployment, c.payer, c.params, c.confirmed, c.deposit, c.pending, c.claimed, c.status,
