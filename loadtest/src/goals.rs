@@ -45,7 +45,7 @@ pub fn all(medians: &[Figure]) -> Vec<Goal> {
             figure("streamed").map(|f| f.first_byte_p50_ms),
         ),
         at_least("one hot channel", 5_000.0, "/s", rate("hot channel")),
-        at_least("1 000 000 channels ÷ 1 000", 0.9, "", ratio("1 000 000 channels", "1 000 channels")),
+        at_least("1 000 000 channels ÷ 1 024", 0.9, "", ratio("1 000 000 channels", "1 024 channels")),
         at_most("a front's memory, 1 000 000 channels", 150.0, "MiB", memory),
         at_least("disk + 1 ms ÷ as it is, 1 024 connections", 0.9, "", ratio("disk + 1 ms", "1 024 connections")),
         at_least("disk + 4 ms ÷ as it is, 1 024 connections", 0.6, "", ratio("disk + 4 ms", "1 024 connections")),

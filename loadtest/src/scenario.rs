@@ -113,7 +113,7 @@ pub fn all() -> Vec<Scenario> {
         payment: Payment::Exact,
         connections: 256,
         pace: Pace::Closed,
-        at_most: 40_000.0,
+        at_most: 50_000.0,
         flood: None,
     };
     let on = |setting| Server::Fronts(setting);
@@ -203,9 +203,9 @@ pub fn all() -> Vec<Scenario> {
             ..static_paid.clone()
         },
         Scenario {
-            name: "1 000 channels",
-            about: "static, with 1 000 channels in the ledger",
-            server: on(Setting { channels: 1_000, ..USUAL }),
+            name: "1 024 channels",
+            about: "static, with 1 024 channels in the ledger",
+            server: on(Setting { channels: 1_024, ..USUAL }),
             ..static_paid.clone()
         },
         Scenario {
