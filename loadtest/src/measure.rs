@@ -55,17 +55,13 @@ pub async fn on_stage(stage: &mut Stage, scenario: &Scenario, time: Duration) ->
 /// What else is asked meanwhile; how many answers a second that got.
 async fn flood(stage: &Stage, scenario: &Scenario, time: Duration) -> Result<Option<f64>> {
     let Some(Flood { payment, per_second }) = scenario.flood else { return Ok(None) };
-    let request = match payment {
-        Payment::Forged => stage.exact.forge(scenario.path)?,
-        _ => Request { bytes: get(scenario.path, &HeaderMap::new()), payment: None },
-    };
     let load = Load {
         targets: vec![stage.target()],
         connections: FLOODING,
         from: Ipv4Addr::new(127, 0, 1, 1).into(),
         pace: Pace::Open { per_second },
         time,
-        supply: Supply::Same(request),
+        supply: Supply::Same(unpaid(stage, scenario.path, payment)?),
     };
     let (outcome, _) = load.run(|| Ok(())).await?;
     ensure!(outcome.tally.served() == 0, "a flood was served: {:?}", outcome.tally.statuses);
@@ -92,9 +88,16 @@ fn sign(stage: &mut Stage, scenario: &Scenario, time: Duration) -> Result<Supply
     Ok(match scenario.payment {
         Payment::Exact => Supply::Lines(stage.exact.presign(scenario.path, count, scenario.connections)?),
         Payment::Credit => Supply::Lines(stage.credit.presign(scenario.path, count, 1)?),
-        Payment::Unpaid => Supply::Same(Request { bytes: get(scenario.path, &HeaderMap::new()), payment: None }),
-        Payment::Forged => Supply::Same(stage.exact.forge(scenario.path)?),
+        payment @ (Payment::Unpaid | Payment::Forged) => Supply::Same(unpaid(stage, scenario.path, payment)?),
     })
+}
+
+/// A request that buys nothing.
+fn unpaid(stage: &Stage, path: &str, payment: Payment) -> Result<Request> {
+    match payment {
+        Payment::Forged => stage.exact.forge(path),
+        _ => Ok(Request { bytes: get(path, &HeaderMap::new()), payment: None }),
+    }
 }
 
 /// What the fronts say about their batches.

@@ -54,7 +54,7 @@ enum Task {
     },
     /// Measure how fast a front sells, in a release build, and write loadtest/results
     ///
-    /// It takes half an hour and wants the machine for itself.
+    /// It takes a quarter of an hour or more, and wants the machine for itself.
     Bench {
         /// Passed on to `loadtest bench`, e.g. `-- --only static --rounds 1`; then nothing is written without `--out`
         #[arg(last = true)]
