@@ -65,18 +65,17 @@ async fn reload(ops: &str) -> anyhow::Result<Report> {
 }
 
 fn check(file: &Path) -> Report {
-    let mut problems = Vec::new();
-    match runtime::config::load(file) {
-        Ok(config) => {
-            if let Err(error) = config.database.check() {
-                problems.push(format!("{}: database: {error}", file.display()));
-            }
+    let checked = runtime::config::load(file).map_err(|error| lines(&error.into())).and_then(|config| {
+        let checked = config.database.check().and_then(|()| config.database.protection());
+        checked.map_err(|error| vec![format!("{}: database: {error}", file.display())])
+    });
+    let problems = match checked {
+        Ok(protection) => {
+            let text = format!("{}: fine; connections to the database are {protection}", file.display());
+            return Report::new(text, json!({ "file": file, "problems": [], "database": protection }));
         }
-        Err(error) => problems.extend(lines(&error.into())),
-    }
-    if problems.is_empty() {
-        return Report::new(format!("{}: fine", file.display()), json!({ "file": file, "problems": [] }));
-    }
+        Err(problems) => problems,
+    };
     let json = json!({ "file": file, "problems": problems });
     Report { code: Code::Failed, ..Report::new(problems.join("\n"), json) }
 }

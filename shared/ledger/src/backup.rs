@@ -12,7 +12,6 @@ use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio_postgres::Client;
-use tokio_postgres::config::Host;
 
 use crate::session::Session;
 use crate::{LedgerError, Settings, migrate};
@@ -68,13 +67,18 @@ UPDATE public.deployments SET safe_until = NULL;
 DELETE FROM public.leases;
 ";
 
+/// Privileges are not restored, and whoever owns the database grants them; but what runs as the owner is not for everybody.
+const NOT_FOR_ALL: &str = "-- not_for_all
+REVOKE EXECUTE ON FUNCTION public.maintain_holds(interval) FROM PUBLIC;
+";
+
 /// Writes a backup of the ledger: one moment of it, in `pg_dump`'s own format.
 ///
 /// # Errors
 /// [`LedgerError::Tool`] when `pg_dump` is missing, older than the server, or fails; [`LedgerError::Schema`] when there is no
 /// ledger in the database.
 pub async fn backup(settings: &Settings, file: &Path) -> Result<Backup, LedgerError> {
-    let session = Session::open(&settings.postgres()?, "sluice backup").await.map_err(LedgerError::before_commit)?;
+    let session = Session::open(&settings.address()?, "sluice backup").await.map_err(LedgerError::before_commit)?;
     let (server, schema) = (server(&session).await?, migrate::version(&session).await?);
     if schema == 0 {
         return Err(LedgerError::Schema { found: 0, wanted: migrate::newest() });
@@ -92,7 +96,7 @@ pub async fn backup(settings: &Settings, file: &Path) -> Result<Backup, LedgerEr
 /// # Errors
 /// [`LedgerError::Tool`] when the programs are missing, too old, or fail: the database is in use, or the file is damaged.
 pub async fn restore(settings: &Settings, file: &Path) -> Result<Backup, LedgerError> {
-    let session = Session::open(&settings.postgres()?, "sluice restore").await.map_err(LedgerError::before_commit)?;
+    let session = Session::open(&settings.address()?, "sluice restore").await.map_err(LedgerError::before_commit)?;
     let server = server(&session).await?;
     for tool in ["pg_restore", "psql"] {
         not_older(tool, server).await?;
@@ -129,7 +133,7 @@ async fn pour(settings: &Settings, file: &Path) -> Result<(), LedgerError> {
         tokio::io::copy(&mut from, &mut into).await?;
         let output = restore.wait_with_output().await?;
         if output.status.success() {
-            into.write_all(format!("{SELL_NOTHING}COMMIT;\n").as_bytes()).await?;
+            into.write_all(format!("{SELL_NOTHING}{NOT_FOR_ALL}COMMIT;\n").as_bytes()).await?;
         }
         // The end of the script: what was not committed is rolled back.
         into.shutdown().await?;
@@ -180,33 +184,13 @@ fn major(version: &str) -> Option<u32> {
 /// A program that is told where the database is.
 fn program(tool: &'static str, settings: &Settings) -> Result<Command, LedgerError> {
     let mut command = Command::new(tool);
-    command.envs(address(settings)?).kill_on_drop(true).stdin(Stdio::null());
+    command
+        .envs(settings.address()?.environment())
+        .env("PGAPPNAME", "sluice backup")
+        .kill_on_drop(true)
+        .stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)
-}
-
-/// The address as libpq's programs read it from the environment.
-fn address(settings: &Settings) -> Result<Vec<(&'static str, String)>, LedgerError> {
-    let config = settings.postgres()?;
-    let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
-    let ports: Vec<String> = config.get_ports().iter().map(u16::to_string).collect();
-    let mut address = vec![("PGHOST", hosts.join(",")), ("PGAPPNAME", "sluice backup".to_owned())];
-    if !ports.is_empty() {
-        address.push(("PGPORT", ports.join(",")));
-    }
-    address.extend(config.get_user().map(|user| ("PGUSER", user.to_owned())));
-    address.extend(config.get_dbname().map(|name| ("PGDATABASE", name.to_owned())));
-    if let Some(password) = config.get_password() {
-        address.push(("PGPASSWORD", String::from_utf8_lossy(password).into_owned()));
-    }
-    Ok(address)
-}
-
-fn host(host: &Host) -> String {
-    match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(path) => path.to_string_lossy().into_owned(),
-    }
 }
 
 async fn run(tool: &'static str, command: &mut Command) -> Result<Output, LedgerError> {
@@ -240,15 +224,5 @@ mod tests {
         assert_eq!("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".split_whitespace().find_map(major), Some(15));
         assert_eq!(dumped_from(";\n; Archive\n;     Dumped from database version: 16beta1\n"), Some(16));
         assert_eq!(dumped_from("no archive"), None);
-    }
-
-    #[test]
-    fn the_password_is_told_by_the_environment() {
-        let settings = Settings::new("postgresql://me:secret@/sluice?host=/run/pg&port=5433");
-        let address = address(&settings).unwrap();
-        let expected = [("PGHOST", "/run/pg"), ("PGPORT", "5433"), ("PGUSER", "me"), ("PGPASSWORD", "secret")];
-        for (name, value) in expected {
-            assert!(address.contains(&(name, value.to_owned())), "{name}");
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! The pool, for everything but payments. Every statement has a name, a time limit and an honest error.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use postgres_types::ToSql;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
+use crate::address::Address;
 use crate::session::{CONNECT_TIMEOUT, Pooled};
 use crate::{LedgerError, Settings};
 
@@ -23,8 +25,9 @@ pub(crate) struct Database {
 impl Database {
     /// A pool that connects when it is used.
     pub(crate) fn new(settings: &Settings) -> Result<Database, LedgerError> {
+        let Address { config, tls } = settings.address()?;
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(settings.postgres()?, Pooled, manager);
+        let manager = Manager::from_connect(config, Pooled(tls), manager);
         let timeouts = Timeouts {
             wait: Some(STATEMENT_TIMEOUT),
             create: Some(CONNECT_TIMEOUT * 2),
@@ -37,7 +40,11 @@ impl Database {
 
     /// A connection of the pool.
     pub(crate) async fn client(&self) -> Result<Object, LedgerError> {
-        self.pool.get().await.map_err(|error| LedgerError::Unavailable(std::sync::Arc::new(error)))
+        self.pool.get().await.map_err(|error| match error {
+            // The pool's own words say nothing more.
+            PoolError::Backend(error) => LedgerError::Unavailable(Arc::new(error)),
+            error => LedgerError::Unavailable(Arc::new(error)),
+        })
     }
 
     /// Reads.

@@ -20,8 +20,8 @@ pub enum LedgerError {
     /// The start guard: this server or this configuration is not to be trusted with money.
     #[error("this database cannot hold money: {0}")]
     Refused(String),
-    /// The schema is not the one that this program was built for; run the migrations, or the other program.
-    #[error("the database has schema version {found}, this program needs {wanted}")]
+    /// The schema is older than what this program was built for; run the migrations.
+    #[error("the database has schema version {found}, this program needs {wanted}: run `sluice migrate`")]
     Schema {
         /// What the database has; 0 when it was never migrated.
         found: i64,
@@ -29,8 +29,13 @@ pub enum LedgerError {
         wanted: i64,
     },
     /// A migration failed.
-    #[error("a migration failed")]
-    Migration(#[source] Arc<sqlx::migrate::MigrateError>),
+    #[error("migration {version} failed and left nothing behind")]
+    Migration {
+        /// Which.
+        version: i64,
+        /// What the server said.
+        source: Arc<tokio_postgres::Error>,
+    },
     /// Somebody else was first, or says otherwise. Nothing happened.
     #[error("{0}")]
     Conflict(String),

@@ -29,6 +29,7 @@
 //!
 //! *Absent by design:* traits for storage, RPC, AMQP, keys.
 
+mod address;
 mod advance;
 mod backup;
 mod chain;
@@ -43,6 +44,7 @@ mod intents;
 mod job_list;
 mod jobs;
 mod leases;
+mod lenient;
 mod maintain;
 mod metric;
 mod migrate;
@@ -58,6 +60,7 @@ mod safety;
 mod sales;
 mod session;
 mod settings;
+mod tls;
 mod trace;
 mod trail;
 mod transactions;
@@ -165,6 +168,17 @@ impl Ledger {
         };
         let late = || LedgerError::unavailable("the database did not answer within a second");
         tokio::time::timeout(HEALTH_TIMEOUT, check).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// What encrypts the connections, such as `TLSv1.3, TLS_AES_256_GCM_SHA384`; `None` if nothing does.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn encryption(&self) -> Result<Option<String>, LedgerError> {
+        let sql = "-- encryption
+            SELECT version || ', ' || cipher FROM pg_stat_ssl WHERE ssl AND pid = pg_backend_pid()";
+        let rows = self.inner.database.read("encryption", sql, &[]).await?;
+        rows.first().map(|row| rows::get(row, 0)).transpose()
     }
 
     /// Answers what waits, refuses the rest, and ends the ledger's tasks.

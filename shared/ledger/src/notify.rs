@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Config, Notification};
+use tokio_postgres::Notification;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::address::Address;
 use crate::session::Session;
 use crate::{JobId, JobKind, LedgerError, Settings};
 
@@ -73,7 +74,7 @@ impl Listener {
     pub(crate) fn start(settings: &Settings) -> Result<Listener, LedgerError> {
         let (rings, _) = broadcast::channel(RINGS_MAX);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(stop.clone().run_until_cancelled_owned(listen(settings.postgres()?, rings.clone())));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(listen(settings.address()?, rings.clone())));
         tasks.close();
         Ok(Listener { rings, stop, tasks })
     }
@@ -99,10 +100,10 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(config: Config, rings: broadcast::Sender<Ring>) {
+async fn listen(address: Address, rings: broadcast::Sender<Ring>) {
     loop {
         let (heard, mut notifications) = mpsc::channel(RINGS_MAX);
-        match connect(&config, heard).await {
+        match connect(&address, heard).await {
             Ok(_session) => {
                 let _ = rings.send(Ring::Missed);
                 while let Some(notification) = notifications.recv().await {
@@ -118,8 +119,8 @@ async fn listen(config: Config, rings: broadcast::Sender<Ring>) {
     }
 }
 
-async fn connect(config: &Config, heard: mpsc::Sender<Notification>) -> Result<Session, tokio_postgres::Error> {
-    let session = Session::listening(config, heard).await?;
+async fn connect(address: &Address, heard: mpsc::Sender<Notification>) -> Result<Session, tokio_postgres::Error> {
+    let session = Session::listening(address, heard).await?;
     session.batch_execute("LISTEN sluice_jobs; LISTEN sluice_done").await?;
     Ok(session)
 }

@@ -8,8 +8,13 @@ use deadpool_postgres::Connect;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, Severity};
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Notification};
+use tokio_postgres::tls::{MakeTlsConnect, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, Notification, Socket};
+
+use crate::address::Address;
+use crate::tls::Tls;
 
 /// How long a server may take to answer a connection attempt.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,14 +27,14 @@ pub(crate) struct Session {
 
 impl Session {
     /// Connects. `purpose` is what operators see in `pg_stat_activity`.
-    pub(crate) async fn open(config: &Config, purpose: &str) -> Result<Session, Error> {
-        let (client, driver) = open(config, purpose, None).await?;
+    pub(crate) async fn open(address: &Address, purpose: &str) -> Result<Session, Error> {
+        let (client, driver) = open(&address.config, &address.tls, purpose, None).await?;
         Ok(Session { client, driver })
     }
 
     /// Connects, and passes on what LISTEN hears. The channel closes with the connection.
-    pub(crate) async fn listening(config: &Config, heard: mpsc::Sender<Notification>) -> Result<Session, Error> {
-        let (client, driver) = open(config, "sluice listener", Some(heard)).await?;
+    pub(crate) async fn listening(address: &Address, heard: mpsc::Sender<Notification>) -> Result<Session, Error> {
+        let (client, driver) = open(&address.config, &address.tls, "sluice listener", Some(heard)).await?;
         Ok(Session { client, driver })
     }
 }
@@ -49,23 +54,40 @@ impl Drop for Session {
 }
 
 /// How the pool connects.
-pub(crate) struct Pooled;
+pub(crate) struct Pooled(pub(crate) Tls);
 
 impl Connect for Pooled {
     fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
         let config = config.clone();
-        Box::pin(async move { open(&config, "sluice", None).await })
+        Box::pin(async move { open(&config, &self.0, "sluice", None).await })
     }
 }
 
 async fn open(
     config: &Config,
+    tls: &Tls,
     purpose: &str,
     heard: Option<mpsc::Sender<Notification>>,
 ) -> Result<(Client, JoinHandle<()>), Error> {
     let mut config = config.clone();
     config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(Duration::from_secs(15)).application_name(purpose);
-    let (client, mut connection) = config.connect(NoTls).await?;
+    let (client, driver) = match tls.mode {
+        SslMode::Disable => connect(&config, NoTls, heard).await?,
+        _ => connect(&config, tls.clone(), heard).await?,
+    };
+    client.batch_execute(SETTINGS).await?;
+    Ok((client, driver))
+}
+
+async fn connect<T>(
+    config: &Config,
+    tls: T,
+    heard: Option<mpsc::Sender<Notification>>,
+) -> Result<(Client, JoinHandle<()>), Error>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+{
+    let (client, mut connection) = config.connect(tls).await?;
     let driver = tokio::spawn(async move {
         while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
             match message {
@@ -87,7 +109,6 @@ async fn open(
             }
         }
     });
-    client.batch_execute(SETTINGS).await?;
     Ok((client, driver))
 }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::LedgerError;
+use crate::address::Address;
 
 /// How to reach the database, and every limit of the ledger. The section `[database]` of the configuration.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `postgresql://user:password@host:port/database`. Secret: never shown.
+    /// `postgresql://user:password@host:port/database?sslmode=verify-full`. Secret: never shown.
     pub url: String,
     /// Connections for everything but payments, which have two of their own.
     #[serde(default = "default::pool_size")]
@@ -97,12 +98,19 @@ impl Settings {
                 return Err(LedgerError::Refused(format!("{name} is {value}, it must be from {least} to {most}")));
             }
         }
-        self.postgres().map(|_| ())
+        self.address().map(drop)
     }
 
-    pub(crate) fn postgres(&self) -> Result<tokio_postgres::Config, LedgerError> {
-        // The parser's own words are not repeated: they may quote the address, and with it the password.
-        self.url.parse().map_err(|_| LedgerError::Refused("url is no PostgreSQL address".into()))
+    /// How the address protects connections, for people.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] for an address that is none.
+    pub fn protection(&self) -> Result<&'static str, LedgerError> {
+        Ok(self.address()?.tls.meaning())
+    }
+
+    pub(crate) fn address(&self) -> Result<Address, LedgerError> {
+        Address::parse(&self.url)
     }
 
     pub(crate) fn commit_timeout(&self) -> Duration {

@@ -119,7 +119,7 @@ async fn refuses_settings_that_cannot_work_and_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn refuses_a_schema_of_another_version() {
+async fn refuses_an_older_schema_and_goes_on_with_a_newer_one() {
     let server = Postgres::shared().await.unwrap();
     server.execute("postgres", "CREATE DATABASE bare").await.unwrap();
     let url = server.url("bare");
@@ -127,10 +127,32 @@ async fn refuses_a_schema_of_another_version() {
     assert!(matches!(connected, Err(LedgerError::Schema { found: 0, .. })), "{connected:?}");
     ledger::migrate(&url).await.expect("it can be migrated");
     connect(&url).await;
-    let newer = "UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    // As after an upgrade: programs that run go on, can be restarted, and put back, with their migration before them.
+    let newer = "INSERT INTO _sqlx_migrations SELECT 999, description, installed_on, success, checksum, execution_time
+                 FROM _sqlx_migrations WHERE version = 1";
     server.execute("bare", newer).await.unwrap();
-    let connected = Ledger::connect(&settings(&url)).await;
-    assert!(matches!(connected, Err(LedgerError::Schema { found: 999, wanted: 4.. })), "{connected:?}");
+    connect(&url).await;
+    ledger::migrate(&url).await.expect("there is nothing to do");
+    let older = "DELETE FROM _sqlx_migrations WHERE version > 15";
+    server.execute("bare", older).await.unwrap();
+    let error = Ledger::connect(&settings(&url)).await.expect_err("it is older");
+    assert!(matches!(error, LedgerError::Schema { found: 15, wanted: 16.. }), "{error:?}");
+    assert!(error.to_string().contains("run `sluice migrate`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_behind_and_one_that_was_changed_is_noticed() {
+    let server = Postgres::shared().await.unwrap();
+    server.execute("postgres", "CREATE DATABASE odd").await.unwrap();
+    let url = server.url("odd");
+    server.execute("odd", "CREATE TABLE holds (mine int)").await.unwrap();
+    let error = ledger::migrate(&url).await.expect_err("the name is taken");
+    assert!(matches!(error, LedgerError::Migration { version: 2, .. }), "{error:?}");
+    server.execute("odd", "DROP TABLE holds").await.unwrap();
+    ledger::migrate(&url).await.expect("the second was not begun");
+    server.execute("odd", "UPDATE _sqlx_migrations SET checksum = '' WHERE version = 3").await.unwrap();
+    let error = ledger::migrate(&url).await.expect_err("it was another");
+    assert_eq!(error.to_string(), "migration 3 is not the one that was applied to this database");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //!
 //! | module | what it starts |
 //! |---|---|
-//! | [`postgres`] | PostgreSQL; a migrated database per test; `kill -9` and back; a standby; a slow disk |
+//! | [`postgres`] | PostgreSQL; a migrated database per test; `kill -9` and back; a standby; a slow disk; TLS |
 //! | [`anvil`] | the development chain; reorgs, restarts, a node that hangs |
 //! | [`rabbit`] | RabbitMQ, one node or three; killed, wiped, out of memory |
 //! | [`dup`] | a broker that doubles, delays, corrupts and loses messages |
@@ -15,7 +15,9 @@
 //! | [`original`] | the original µRaiden clients |
 //! | [`original_proxy`] | the original µRaiden proxy, with channels that can pay it |
 //! | [`x402_express`] | the official x402 server for Express, with channels that can pay it |
+//! | [`collector`] | a collector of traces, which refuses or hangs when it is told to |
 //! | [`chromium`] | a web browser without a window |
+//! | [`authority`] | certificates |
 //! | [`cluster`] | all of it together, with our own programs |
 //! | [`clear`] | what the wallet says while all is well, for tests without one |
 //! | [`history`] | what clients were told, and whether the books agree with it |
@@ -24,9 +26,11 @@
 //! *Invariant:* nothing here is mocked, and nothing is ended by name: only process groups we started, by their id.
 
 pub mod anvil;
+pub mod authority;
 pub mod chromium;
 pub mod clear;
 pub mod cluster;
+pub mod collector;
 pub mod cut;
 pub mod demo;
 pub mod dup;

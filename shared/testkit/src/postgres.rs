@@ -5,6 +5,7 @@
 
 mod slow_disk;
 mod standby;
+mod tls;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -20,6 +21,8 @@ use nix::unistd::User;
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
+pub use tls::Tls;
+
 use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::{paths, ports, wait};
@@ -32,7 +35,7 @@ const SOCKET_PATH: usize = 107 - "/.s.PGSQL.65535".len();
 const TEMPLATE: &str = "sluice_template";
 
 /// How to run it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Whether a commit is on disk when it is answered. Only tests that never look at durability may say no.
     pub durable: bool,
@@ -40,11 +43,15 @@ pub struct Options {
     pub max_connections: u16,
     /// How much longer every flush takes than this machine's disk needs, and so every commit; whole microseconds.
     pub slow_fsync: Option<Duration>,
+    /// Whether it speaks TLS, and over TCP nothing else.
+    pub tls: Option<Tls>,
+    /// What it keeps of its tables in memory, in MiB.
+    pub shared_buffers: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durable: true, max_connections: 200, slow_fsync: None }
+        Self { durable: true, max_connections: 200, slow_fsync: None, tls: None, shared_buffers: 64 }
     }
 }
 
@@ -88,6 +95,9 @@ impl Postgres {
         if options.slow_fsync.is_some() {
             slow_disk::build(scratch.path())?;
         }
+        if let Some(tls) = &options.tls {
+            tls.write(scratch.path())?;
+        }
         let (migrated, databases) = (OnceCell::new(), AtomicU32::new(0));
         let mut server = Postgres { process: None, options, port, scratch, migrated, databases, kept: false };
         server.start_again().await?;
@@ -115,6 +125,11 @@ impl Postgres {
         }
     }
 
+    /// The address of a database for ourselves: where TCP takes more than an address, the socket.
+    fn inner_url(&self, database: &str) -> String {
+        if self.options.tls.is_some() { self.socket_url(database) } else { self.url(database) }
+    }
+
     /// A new database with every migration applied; gives its address.
     pub async fn fresh_database(&self) -> Result<String> {
         self.migrated.get_or_try_init(|| self.make_template()).await?;
@@ -128,13 +143,13 @@ impl Postgres {
         if self.execute(name, "SELECT 1").await.is_err() {
             self.execute("postgres", &format!("CREATE DATABASE {name}")).await?;
         }
-        migrate(&self.url(name)).await?;
+        migrate(&self.inner_url(name)).await?;
         Ok(self.url(name))
     }
 
     /// Runs statements without parameters, as the superuser.
     pub async fn execute(&self, database: &str, sql: &str) -> Result<()> {
-        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await?;
+        let (client, connection) = tokio_postgres::connect(&self.inner_url(database), NoTls).await?;
         let connection = tokio::spawn(connection);
         client.batch_execute(sql).await.with_context(|| sql.to_owned())?;
         drop(client);
@@ -163,7 +178,7 @@ impl Postgres {
     /// may be refused, while the shared memory of the dead is still held: it tries again.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "PostgreSQL is running already");
-        let url = self.url("postgres");
+        let url = self.inner_url("postgres");
         wait::until("PostgreSQL to answer", START, async || {
             let mut process = self.process.take().map_or_else(|| self.spawn(), Ok)?;
             process.check_running()?; // an error drops it, and the next attempt starts another
@@ -188,7 +203,7 @@ impl Postgres {
             ("listen_addresses", "127.0.0.1".into()),
             ("unix_socket_directories", self.socket_dir().unwrap_or_default()),
             ("max_connections", self.options.max_connections.to_string()),
-            ("shared_buffers", "64MB".into()),
+            ("shared_buffers", format!("{}MB", self.options.shared_buffers)),
             ("dynamic_shared_memory_type", "mmap".into()), // leaves nothing in /dev/shm when killed
             ("timezone", "UTC".into()),
             ("log_line_prefix", "%m [%p] %d ".into()),
@@ -197,6 +212,9 @@ impl Postgres {
             // Durable is the default; said here, ALTER SYSTEM could not change it.
             let switches = ["fsync", "synchronous_commit", "full_page_writes"];
             settings.extend(switches.map(|name| (name, "off".into())));
+        }
+        if let Some(tls) = &self.options.tls {
+            settings.extend(tls.settings(self.scratch.path()));
         }
         let mut command = Command::new(paths::postgres("postgres")?);
         command.arg("-D").arg(self.scratch.path().join("data"));
@@ -219,7 +237,7 @@ impl Postgres {
     async fn make_template(&self) -> Result<()> {
         self.execute("postgres", &format!("DROP DATABASE IF EXISTS {TEMPLATE}")).await?;
         self.execute("postgres", &format!("CREATE DATABASE {TEMPLATE}")).await?;
-        migrate(&self.url(TEMPLATE)).await
+        migrate(&self.inner_url(TEMPLATE)).await
     }
 }
 

@@ -58,6 +58,8 @@ async fn a_backup_is_one_moment_and_is_restored_whole_or_not_at_all() -> Result<
             .await?
             .get(0);
         assert_eq!(safe, None, "nothing is sold before a watcher has caught up");
+        let open = "SELECT has_function_privilege('public', 'maintain_holds(interval)', 'EXECUTE')";
+        assert!(!sql(target).await.query_one(open, &[]).await?.get::<_, bool>(0), "it runs as the owner");
         connect(target).await.close().await;
     }
     // Never over a ledger, and never in part.

@@ -2,8 +2,10 @@
 
 mod backup;
 mod claims;
+mod encrypted;
 mod fixtures;
 mod jobs;
 mod lists;
+mod roles;
 mod trail;
 mod world;

@@ -73,6 +73,7 @@ async fn pays_two_fronts_tops_up_repeats_a_failed_call_and_closes() -> Result<()
     let key = payer.channels().await.first().context("a channel")?.key;
     let (code, text) = doctor(&cluster, &payer, &key).await?;
     assert!(code == 0 && text.ends_with("Nothing is wrong.\n"), "{text}");
+    assert!(text.contains("the connection is not encrypted"), "{text}");
     let ended = payer.close(&key, None).await?;
     assert_eq!(ended.balance, amount(61), "six files and a teapot; the failed call is asked back");
     assert_eq!(tokens(&cluster, &payer).await?, before - 61);
@@ -85,9 +86,13 @@ async fn pays_two_fronts_tops_up_repeats_a_failed_call_and_closes() -> Result<()
 async fn the_command_checks_and_migrates_what_a_cluster_is_configured_with() -> Result<()> {
     let cluster = Cluster::prepare(cluster::Options::default()).await?;
     let config = cluster.config.to_str().context("a path")?;
-    for arguments in [["config", "check", config], ["migrate", "--config", config]] {
+    for (arguments, says) in [
+        (["config", "check", config], "fine; connections to the database are encrypted if the server offers it"),
+        (["migrate", "--config", config], "the schema is up to date"),
+    ] {
         let output = Command::new(paths::program("sluice")?).args(arguments).output()?;
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(says), "{arguments:?}: {output:?}");
     }
     Ok(())
 }

@@ -41,6 +41,10 @@ async fn look(
         return Ok(());
     }
     let ledger = Ledger::connect(&cluster.database).await?;
+    findings.push(match ledger.encryption().await? {
+        Some(by) => Finding::good("ledger", format!("the connection is encrypted ({by})")),
+        None => Finding::good("ledger", "the connection is not encrypted"),
+    });
     let found = ledger.view(id(patient, chain_id)).await?;
     let name = found.as_ref().map(|(channel, _)| channel.deployment.as_str());
     if let Some(name) = name.or(configured.map(|(name, _)| name.as_str())) {

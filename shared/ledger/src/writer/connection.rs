@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 
-use tokio_postgres::{Config, Error, Statement};
+use tokio_postgres::{Error, Statement};
 
+use crate::address::Address;
 use crate::rows::{channel_columns, epoch_columns, hold_columns};
 use crate::session::Session;
 use crate::{LedgerError, guard};
@@ -26,13 +27,14 @@ pub(super) struct Statements {
     pub(super) write_epochs: Statement,
     pub(super) insert_holds: Statement,
     pub(super) update_holds: Statement,
+    pub(super) forget_holds: Statement,
     pub(super) write_agreed: Statement,
     pub(super) log_sales: Statement,
 }
 
 impl Connection {
-    pub(super) async fn open(config: &Config, purpose: &str, single_node: bool) -> Result<Connection, LedgerError> {
-        let session = Session::open(config, purpose).await.map_err(LedgerError::before_commit)?;
+    pub(super) async fn open(address: &Address, purpose: &str, single_node: bool) -> Result<Connection, LedgerError> {
+        let session = Session::open(address, purpose).await.map_err(LedgerError::before_commit)?;
         guard::check(&session, single_node).await?;
         let statements = Statements::prepare(&session).await.map_err(LedgerError::before_commit)?;
         Ok(Connection { session, statements })
@@ -147,6 +149,11 @@ const UPDATE_HOLDS: &str = "-- update_holds
                  unnest($4::numeric[]) AS captured) AS u
     WHERE h.id = u.id AND h.created_at = u.created_at";
 
+const FORGET_HOLDS: &str = "-- forget_holds
+    DELETE FROM holds h
+    USING (SELECT unnest($1::uuid[]) AS id, unnest($2::timestamptz[]) AS created_at) AS u
+    WHERE h.id = u.id AND h.created_at = u.created_at";
+
 const WRITE_AGREED: &str = "-- write_agreed
     UPDATE channels c SET agreed_close = u.amount, agreed_at = now()
     FROM unnest($1::bytea[], $2::numeric[]) AS u(id, amount)
@@ -169,6 +176,7 @@ impl Statements {
             write_epochs: session.prepare(WRITE_EPOCHS).await?,
             insert_holds: session.prepare(INSERT_HOLDS).await?,
             update_holds: session.prepare(UPDATE_HOLDS).await?,
+            forget_holds: session.prepare(FORGET_HOLDS).await?,
             write_agreed: session.prepare(WRITE_AGREED).await?,
             log_sales: session.prepare(LOG_SALES).await?,
         })

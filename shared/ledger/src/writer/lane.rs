@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use channel::ChannelId;
 use tokio::sync::mpsc;
-use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 
 use super::Calm;
@@ -15,14 +14,20 @@ use super::batch::{self, Failure, Limits, Lock};
 use super::connection::Connection;
 use super::entry::Entry;
 use super::totals::Lately;
+use crate::address::Address;
 use crate::{LedgerError, Settings};
 
 /// Between two attempts to connect. In between, everything asked fails at once.
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 
+/// A batch this large says that payments come faster than commits.
+const BUSY: usize = 16;
+/// Then the next one is filled for a moment more: that costs a payment little time, and saves PostgreSQL half its commits.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// A connection, and how batches run on it.
 pub(super) struct Lane {
-    config: Config,
+    address: Address,
     purpose: &'static str,
     single_node: bool,
     limits: Limits,
@@ -41,6 +46,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(lane.batch_max);
+    let mut busy = false;
     loop {
         tokio::select! {
             biased;
@@ -49,6 +55,13 @@ pub(super) async fn run(
                 if taken == 0 {
                     return;
                 }
+                if busy {
+                    tokio::time::sleep(MOMENT).await;
+                    while batch.len() < lane.batch_max && let Ok(entry) = queue.try_recv() {
+                        batch.push(entry);
+                    }
+                }
+                busy = batch.len() >= BUSY;
                 metrics::gauge!("ledger_queue_length").set(count(queue.len()));
                 batch.retain(|entry| !entry.is_abandoned());
                 for entry in lane.run(take(&mut batch), Lock::Free).await {
@@ -70,7 +83,7 @@ impl Lane {
         lately: Arc<Lately>,
     ) -> Result<Lane, LedgerError> {
         Ok(Lane {
-            config: settings.postgres()?,
+            address: settings.address()?,
             purpose,
             single_node: settings.single_node,
             limits: Limits { step: settings.commit_timeout(), hold_ttl: settings.hold_ttl() },
@@ -143,7 +156,7 @@ impl Lane {
         {
             return Err(error.clone());
         }
-        let opened = Connection::open(&self.config, self.purpose, self.single_node);
+        let opened = Connection::open(&self.address, self.purpose, self.single_node);
         let opened = tokio::time::timeout(self.limits.step, opened).await;
         let opened = opened.unwrap_or_else(|_| Err(LedgerError::unavailable("the database is too slow to connect")));
         if let Err(error) = &opened {

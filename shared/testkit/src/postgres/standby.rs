@@ -27,7 +27,7 @@ impl Postgres {
             "primary_conninfo = 'host=127.0.0.1 port={port} user=postgres application_name={name}'\n\
              wal_retrieve_retry_interval = '200ms'"
         )?;
-        let options = Options { durable: true, ..self.options };
+        let options = Options { durable: true, ..self.options.clone() };
         Postgres::start_in(scratch, ports::free()?, options).await
     }
 
