@@ -81,12 +81,13 @@ impl Ledger {
         self.inner.writer.ask(Entry::Sell, order).await
     }
 
-    /// Ends a hold. Repeating it is harmless, so the caller repeats it until there is an answer.
+    /// Ends a hold. Repeating it is harmless, so the caller repeats it until there is an answer. A hold that was charged and
+    /// has no name is forgotten; ending it again takes nothing, as ending any other one again.
     ///
     /// A hold that expired in between is charged from the credit that is left; [`Capture::lost`] says what was gone.
     ///
     /// # Errors
-    /// [`LedgerError::NotFound`]: there is no such hold, and repeating will not help.
+    /// [`LedgerError::NotFound`]: it is another channel's, and repeating will not help.
     pub async fn settle(&self, hold: &Hold, settlement: Settlement) -> Result<Capture, LedgerError> {
         let ending = match settlement {
             Settlement::Capture(actual) => Ending::Capture(actual),

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::{Capture, HoldState, Refusal, Sold, Step, Terms};
+use channel::{Capture, HoldState, Refusal, Request, Sold, Step, Terms};
 use common::*;
 use futures::future::join_all;
 use ledger::{Ledger, LedgerError, Order, Settings, Settlement, When};
@@ -137,12 +137,33 @@ async fn calls_a_channel_unknown_only_while_it_hears_from_the_chain() {
 }
 
 #[tokio::test]
-async fn knows_no_hold_that_it_did_not_make() {
+async fn keeps_no_row_of_what_was_charged_and_has_no_name() {
+    let (ledger, url) = ledger_with(1, 100).await;
+    let rows = async || -> i64 { sql(&url).await.query_one("SELECT count(*) FROM holds", &[]).await.unwrap().get(0) };
+    let at_once = hold_of(sell(&ledger, order(voucher(0, 1))).await.expect("it is paid for"));
+    assert_eq!(rows().await, 0);
+    let called = hold_of(sell(&ledger, later(0, 2)).await.expect("it is paid for"));
+    assert_eq!(rows().await, 1);
+    assert_eq!(ledger.settle(&called, Settlement::Capture(amount(1))).await.unwrap(), taken(1));
+    assert_eq!(rows().await, 0);
+    for hold in [at_once, called] {
+        for settlement in [Settlement::Capture(amount(1)), Settlement::Release] {
+            assert_eq!(ledger.settle(&hold, settlement).await.unwrap(), taken(0), "it is over");
+        }
+    }
+    let named = Request { id: Some("a name".to_owned()), ..later(0, 3).request };
+    let named = Order { request: named, ..later(0, 3) };
+    let called = hold_of(sell(&ledger, named.clone()).await.expect("it is paid for"));
+    ledger.settle(&called, Settlement::Capture(amount(1))).await.unwrap();
+    assert_eq!(rows().await, 1, "its payer may ask again");
+    let again = sell(&ledger, named).await.expect("it was paid for");
+    assert!(matches!(again.sold, Sold::Again(before) if before.id == called.id));
+}
+
+#[tokio::test]
+async fn ends_no_hold_of_another_channel() {
     let (ledger, _) = ledger_with(2, 100).await;
-    let hold = hold_of(sell(&ledger, order(voucher(0, 1))).await.expect("it is paid for"));
-    let settled = ledger.settle(&hold, Settlement::Release).await;
-    assert!(matches!(settled, Err(LedgerError::NotFound("hold"))), "what is charged at once has none: {settled:?}");
-    let mut hold = hold_of(sell(&ledger, later(0, 2)).await.expect("it is paid for"));
+    let mut hold = hold_of(sell(&ledger, later(0, 1)).await.expect("it is paid for"));
     hold.channel = channel_id(1);
     let settled = ledger.settle(&hold, Settlement::Release).await;
     assert!(matches!(settled, Err(LedgerError::NotFound("hold"))), "it is another channel's: {settled:?}");

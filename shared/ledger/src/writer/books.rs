@@ -51,6 +51,8 @@ pub(super) struct Changes<'a> {
     /// With their routes.
     pub(super) new_holds: Vec<(&'a Hold, &'a Arc<str>)>,
     pub(super) old_holds: Vec<(&'a Hold, SystemTime)>,
+    /// Charged, and never asked for again.
+    pub(super) done_holds: Vec<(&'a Hold, SystemTime)>,
     pub(super) agreed: Vec<(ChannelId, Amount)>,
     /// What was charged; where anything was, epochs changed too.
     pub(super) takings: Vec<(ChannelId, &'a Taking)>,
@@ -58,7 +60,8 @@ pub(super) struct Changes<'a> {
 
 impl Changes<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        self.epochs.is_empty() && self.new_holds.is_empty() && self.old_holds.is_empty() && self.agreed.is_empty()
+        let no_holds = self.new_holds.is_empty() && self.old_holds.is_empty() && self.done_holds.is_empty();
+        self.epochs.is_empty() && no_holds && self.agreed.is_empty()
     }
 }
 
@@ -153,8 +156,7 @@ impl Books {
                 line.hold.state = HoldState::Retried;
                 line.touched = true;
             }
-            // What is charged at once and has no name is never asked for again: the counters say it all.
-            if hold.state == HoldState::Held || hold.request.id.is_some() {
+            if !is_done(hold) {
                 self.holds.add(hold.clone(), order.route.clone());
             }
         }
@@ -163,8 +165,11 @@ impl Books {
 
     fn settle(&mut self, settle: &Settle) -> Result<Capture, LedgerError> {
         let nothing = Capture { taken: Amount::ZERO, lost: Amount::ZERO };
-        let line = self.holds.get_mut(settle.hold).filter(|line| line.hold.channel == settle.channel);
-        let line = line.ok_or(LedgerError::NotFound("hold"))?;
+        // What was captured and has no name is forgotten.
+        let Some(line) = self.holds.get_mut(settle.hold) else { return Ok(nothing) };
+        if line.hold.channel != settle.channel {
+            return Err(LedgerError::NotFound("hold"));
+        }
         let account = self.accounts.get_mut(&settle.channel).ok_or(LedgerError::NotFound("channel"))?;
         let counters = account.epochs.iter_mut().find(|counters| counters.epoch.number == line.hold.epoch);
         let Counters { epoch, touched } = counters.ok_or(LedgerError::NotFound("epoch"))?;
@@ -231,6 +236,7 @@ impl Books {
         }
         for line in self.holds.touched() {
             match line.stored {
+                Some(stored) if is_done(&line.hold) => changes.done_holds.push((&line.hold, stored.created_at)),
                 Some(stored) => changes.old_holds.push((&line.hold, stored.created_at)),
                 None => changes.new_holds.push((&line.hold, &line.route)),
             }
@@ -239,4 +245,9 @@ impl Books {
         changes.new_holds.sort_by_key(|(hold, _)| hold.id);
         changes
     }
+}
+
+/// What is charged and has no name is never asked for again: the counters say it all.
+fn is_done(hold: &Hold) -> bool {
+    hold.state == HoldState::Captured && hold.request.id.is_none()
 }

@@ -19,15 +19,16 @@ pub(super) async fn write_and_commit(
     changes: &Changes<'_>,
     hold_ttl: Duration,
 ) -> Result<(), Failure> {
-    let (epochs, inserted, updated, agreed, logged, committed) = join!(
+    let (epochs, inserted, updated, forgotten, agreed, logged, committed) = join!(
         write_epochs(connection, changes),
         insert_holds(connection, changes, hold_ttl),
         update_holds(connection, changes),
+        forget_holds(connection, changes),
         write_agreed(connection, changes),
         log_sales(connection, changes),
         connection.batch_execute("COMMIT"),
     );
-    let written = epochs.and(inserted).and(updated).and(agreed).and(logged);
+    let written = epochs.and(inserted).and(updated).and(forgotten).and(agreed).and(logged);
     written.and(committed.map(|()| 0)).map_err(|error| Failure::of(error, LedgerError::in_commit))?;
     Ok(())
 }
@@ -75,6 +76,12 @@ async fn update_holds(connection: &Connection, changes: &Changes<'_>) -> Result<
     let captured: Vec<Numeric> = holds.iter().map(|(hold, _)| Numeric(hold.captured)).collect();
     let params: &Params<'_> = &[&ids, &created, &states, &captured];
     change(connection, &connection.statements.update_holds, holds.len(), params).await
+}
+
+async fn forget_holds(connection: &Connection, changes: &Changes<'_>) -> Result<u64, Error> {
+    let (ids, created): (Vec<_>, Vec<_>) =
+        changes.done_holds.iter().map(|(hold, created_at)| (rows::uuid(hold.id), *created_at)).unzip();
+    change(connection, &connection.statements.forget_holds, ids.len(), &[&ids, &created]).await
 }
 
 async fn write_agreed(connection: &Connection, changes: &Changes<'_>) -> Result<u64, Error> {
