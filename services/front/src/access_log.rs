@@ -68,6 +68,9 @@ pub(crate) struct Line {
     bytes: Option<u64>,
     /// Until the answer's head.
     duration_ms: f64,
+    /// The trace that tells more, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     #[serde(flatten)]
     note: Note,
 }
@@ -77,17 +80,17 @@ pub(crate) struct Line {
 pub(crate) struct Note {
     /// What was decided, as in metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<&'static str>,
+    pub(crate) decision: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    pub(crate) reason: Option<&'static str>,
     /// Whom the payment names; who proved to be that payer was not refused for the signature.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "checksummed")]
     payer: Option<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<ChannelId>,
+    pub(crate) channel: Option<ChannelId>,
     /// Charged, in base units.
     #[serde(skip_serializing_if = "Option::is_none")]
-    price: Option<Amount>,
+    pub(crate) price: Option<Amount>,
 }
 
 /// A [`Note`] that is written on while the request is on its way.
@@ -105,6 +108,11 @@ impl Notes {
 
     pub(crate) fn charged(&self, price: Amount) {
         self.with(|note| note.price = Some(price));
+    }
+
+    /// As they are now.
+    pub(crate) fn read(&self) -> Note {
+        self.with(|note| note.clone())
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Note) -> T) -> T {
@@ -146,7 +154,8 @@ impl<'a> Unanswered<'a> {
             status,
             bytes,
             duration_ms: (self.began.elapsed().as_secs_f64() * 1e4).round() / 10.0,
-            note: self.visit.notes.with(|note| note.clone()),
+            trace_id: self.visit.span.trace_id(),
+            note: self.visit.notes.read(),
         });
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
+use runtime::trace::Span;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -36,8 +37,10 @@ pub(crate) async fn admit(
         Ok(place) => {
             let present = Present::new("front_http_requests_in_flight");
             let client = front.trust.client(&peer, request.headers());
-            let visit = Visit { peer, client, admitted: Arc::new(place), notes: Notes::default() };
-            let cause = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let asked = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+            let span = Span::asked(asked);
+            let cause = span.cause(asked);
+            let visit = Visit { peer, client, admitted: Arc::new(place), notes: Notes::default(), span };
             let answer = ledger::traced(cause.as_deref(), paywall::answer(front, &visit, only, request)).await;
             (answer, Some((visit.admitted, present)))
         }

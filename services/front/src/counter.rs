@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response};
 use ledger::{Order, Refused};
 use protocols::{Payment, Reason};
+use runtime::trace::Kind;
 
 use crate::body::{self, Body, Upload};
 use crate::fault::Fault;
@@ -19,7 +20,7 @@ use crate::paywall::whole;
 use crate::route::Route;
 use crate::shop::Shop;
 use crate::till::Offer;
-use crate::{metrics, purchase, quota, refusal, sale};
+use crate::{metrics, purchase, quota, refusal, sale, spans};
 
 /// Where a request stands.
 pub(crate) struct Counter<'a> {
@@ -64,7 +65,7 @@ impl Counter<'_> {
 
     async fn for_nothing(&self, body: &mut Option<Body>) -> Result<Response<Body>, Fault> {
         let upload = body.take().map_or_else(Upload::nothing, |body| self.front.bounds().forward(body));
-        let ready = self.route.goods.prepare(self.head, self.path, upload, &self.visit.peer).await?;
+        let ready = self.route.goods.prepare(self.head, self.path, upload, self.visit).await?;
         ready.call_for_nothing(self.head, &self.route.name).await
     }
 
@@ -99,7 +100,10 @@ impl Counter<'_> {
         self.visit.notes.payment(payer, channel);
         self.shop.access.admit_payer(payer)?;
         self.front.budget.check(self.visit.client, payer).map_err(Fault::TooManyChecks)?;
-        let Some(voucher) = self.front.checkers.verify(&offer.till, channel, &payment).await? else {
+        let checking = self.visit.span.child(Kind::Internal, "check signature");
+        let checked = self.front.checkers.verify(&offer.till, channel, &payment).await;
+        drop(checking);
+        let Some(voucher) = checked? else {
             self.front.budget.failed(self.visit.client, payer);
             let why = self.front.why_not(channel).await?;
             return Ok(self.refuse(offer, &payment, why.as_ref(), None));
@@ -126,7 +130,7 @@ impl Counter<'_> {
             }
             None => (purchase::whole(self.head, id, &[]), Upload::nothing()),
         };
-        let ready = self.route.goods.prepare(self.head, self.path, upload, &self.visit.peer).await?;
+        let ready = self.route.goods.prepare(self.head, self.path, upload, self.visit).await?;
         if let Ready::Aside(answer) = ready {
             return Ok(answer);
         }
@@ -139,7 +143,10 @@ impl Counter<'_> {
             request,
             settle: self.route.charge,
         };
-        match sale::sell(self.front, offer, order).await? {
+        let selling = spans::commit(&self.visit.span, "sell");
+        let sold = sale::sell(self.front, offer, order).await;
+        drop(selling);
+        match sold? {
             Ok(receipt) => {
                 self.front.budget.paid(self.visit.client, payment.opening.payer);
                 sale::deliver(self.front, self.visit, self.route, offer, payment, ready, receipt).await

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use channel::{ChannelId, Refusal, must_be_open};
 use ledger::{Ledger, LedgerError};
 use runtime::config::{Config, Limits, Timeouts};
+use runtime::trace::Span;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -74,6 +75,8 @@ pub(crate) struct Visit {
     pub(crate) admitted: Arc<OwnedSemaphorePermit>,
     /// What is found out about it, for its line in the access log.
     pub(crate) notes: Notes,
+    /// Its place in a trace, if it has one.
+    pub(crate) span: Span,
 }
 
 impl Visit {

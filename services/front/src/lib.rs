@@ -20,6 +20,7 @@
 //! | `cors` | which web pages may ask |
 //! | `reading` | what is read of strangers' bytes, for the fuzz targets |
 //! | `access`, `refusal`, `access_log` | who may buy, why a payment bought nothing, a line for each request |
+//! | `spans` | what a trace says of a request |
 //! | `layer` | the same inside a program of the seller's own |
 //! | `front`, `reload`, `modes`, `tally`, `metrics` | what it all consists of, what an operator sees of it |
 //!
@@ -69,6 +70,7 @@ mod router;
 mod sale;
 mod server;
 mod shop;
+mod spans;
 mod stream;
 mod tally;
 mod till;

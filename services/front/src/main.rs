@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::process::run("Takes paid requests, lets paid ones through.", front::run)
+    runtime::process::run("sluice-front", "Takes paid requests, lets paid ones through.", front::run)
 }

@@ -75,7 +75,7 @@ pub(crate) fn answered(route: &SharedString, method: &Method, status: StatusCode
 }
 
 /// Any text can be a method; a label cannot be any text.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -39,7 +39,7 @@ use crate::front::{Front, Visit};
 use crate::metrics::{self, SharedString};
 use crate::route::Route;
 use crate::shop::Shop;
-use crate::{clear, desk, router};
+use crate::{clear, desk, router, spans};
 
 /// What a request is answered with, whatever it is: from the whole shop, or from this route alone.
 pub(crate) async fn answer(
@@ -56,8 +56,7 @@ pub(crate) async fn answer(
     let place = shop.access.admit_client(visit.client).and_then(|()| place(front, &shop, only, &head));
     let (name, answer): (SharedString, _) = match place {
         Ok(Place::Route(route, path)) => {
-            let span =
-                tracing::debug_span!("request", route = &*route.name, method = %head.method, client = %visit.peer.ip);
+            let span = spans::of_the_log(visit, &route, &head);
             let counter = Counter { front, visit, shop: &shop, route: &route, head: &head, path: &path };
             let answer = counter.serve(&mut body).instrument(span).await;
             (route.name.clone().into(), answer)
@@ -71,6 +70,7 @@ pub(crate) async fn answer(
     let mut answer = answer.unwrap_or_else(Fault::answer);
     front.cors.mark(&head, answer.headers_mut());
     metrics::answered(&name, &head.method, answer.status(), began.elapsed());
+    spans::answered(visit, &head, &name, answer.status());
     if let Some(unanswered) = unanswered {
         unanswered.answered(&name, &answer);
     }

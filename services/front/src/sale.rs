@@ -17,6 +17,7 @@ use crate::front::{Front, Visit};
 use crate::goods::Ready;
 use crate::holds::Live;
 use crate::route::Route;
+use crate::spans;
 use crate::till::Offer;
 
 /// How long the answer to a failed call waits for its credit to be there again, so that it can be repeated at once.
@@ -109,7 +110,7 @@ async fn in_its_own_task(
     live: Option<Live>,
 ) -> Result<Response<Body>, Fault> {
     let (reply, answer) = oneshot::channel();
-    let (admitted, route) = (visit.admitted.clone(), route.clone());
+    let (admitted, route, span) = (visit.admitted.clone(), route.clone(), visit.span.clone());
     front.calls.spawn(async move {
         let outcome = ready.call(&route.name).await.and_then(unless_it_asks_for_payment);
         let is_worth_it = outcome.as_ref().is_ok_and(|answer| route.charges(answer.status()));
@@ -120,8 +121,10 @@ async fn in_its_own_task(
             reply(outcome);
             drop(admitted);
             let price = live.hold().amount;
+            let _span = spans::commit(&span, "capture");
             return live.settle(Settlement::Capture(price)).await;
         }
+        let _span = spans::commit(&span, "release");
         let mut settling = pin!(live.settle(Settlement::Release));
         let settled = tokio::time::timeout(RELEASE_PATIENCE, &mut settling).await;
         reply(outcome);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ledger::{Job, JobKind, LedgerError};
 use queue::{Call, Rings, Rung};
 use runtime::telemetry::with_causes;
+use runtime::trace::{Kind, Span};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -90,7 +91,7 @@ async fn answer<W: Work>(desk: &Desk, work: &W, rung: Rung, term: &CancellationT
 /// A ring that is late, doubled or somebody else's leads to nothing.
 async fn answer_once<W: Work>(desk: &Desk, work: &W, rung: &Rung) -> Result<(), LedgerError> {
     match desk.ledger.due_job(rung.job, &desk.deployments()).await? {
-        Some(job) if W::KINDS.contains(&job.job.kind) => attempt(desk, work, &job).await,
+        Some(job) if W::KINDS.contains(&job.job.kind) => attempt(desk, work, &job, rung.trace.as_deref()).await,
         _ => Ok(()),
     }
 }
@@ -109,30 +110,37 @@ async fn round<W: Work>(desk: &Desk, work: &W, kind: JobKind, term: &Cancellatio
         if term.is_cancelled() {
             return Ok(());
         }
-        attempt(desk, work, &job).await?;
+        attempt(desk, work, &job, job.trace.as_deref()).await?;
     }
     Ok(())
 }
 
-/// What is logged on the way says which job it was for, and whose request caused it.
-async fn attempt<W: Work>(desk: &Desk, work: &W, job: &Job) -> Result<(), LedgerError> {
+/// What is logged on the way says which job it was for, and whose request caused it; a trace goes on from `cause`.
+async fn attempt<W: Work>(desk: &Desk, work: &W, job: &Job, cause: Option<&str>) -> Result<(), LedgerError> {
     let (kind, trace) = (job.job.kind.as_str(), job.trace.as_deref());
-    let span = tracing::info_span!("job", job.id = job.id.0, job.kind = kind, traceparent = trace);
-    async {
-        let begun = desk.ledger.begin(job.id).await?;
-        let verdict = match begun {
-            0 => return Ok(()), // it ended meanwhile
-            1..=DEATHS_MAX => work.attempt(desk, job).await,
-            _ if attempts_max(job.job.kind).is_none() => work.attempt(desk, job).await,
-            _ => Ok(Verdict::Failed(format!("{DEATHS_MAX} attempts in a row began and none of them ended"))),
-        };
-        reach("after_attempt_before_outcome");
-        let outcome = conclude(desk, job, verdict).await?;
-        metrics::counter!("wallet_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
-        Ok(())
+    let log = tracing::info_span!("job", job.id = job.id.0, job.kind = kind, traceparent = trace);
+    let span = Span::caused(cause, Kind::Consumer, format!("job {kind}"));
+    // Boxed: it is large, and would stand once more in each future that waits for it, and on the stack for each.
+    span.around(Box::pin(attempt_once(desk, work, job, &span)).instrument(log)).await
+}
+
+async fn attempt_once<W: Work>(desk: &Desk, work: &W, job: &Job, span: &Span) -> Result<(), LedgerError> {
+    let begun = desk.ledger.begin(job.id).await?;
+    let verdict = match begun {
+        0 => return Ok(()), // it ended meanwhile
+        1..=DEATHS_MAX => work.attempt(desk, job).await,
+        _ if attempts_max(job.job.kind).is_none() => work.attempt(desk, job).await,
+        _ => Ok(Verdict::Failed(format!("{DEATHS_MAX} attempts in a row began and none of them ended"))),
+    };
+    reach("after_attempt_before_outcome");
+    let outcome = conclude(desk, job, verdict).await?;
+    metrics::counter!("wallet_jobs_total", "kind" => job.job.kind.as_str(), "outcome" => outcome).increment(1);
+    span.note("sluice.job", job.id.0);
+    span.note("sluice.outcome", outcome);
+    if matches!(outcome, "failed" | "retried") {
+        span.failed();
     }
-    .instrument(span)
-    .await
+    Ok(())
 }
 
 /// Writes down what became of an attempt; gives the word for it.

@@ -3,6 +3,7 @@
 use alloy_primitives::hex;
 use channel::CloseRefusal;
 use ledger::{Job, JobKind, NewJob};
+use runtime::trace::{Kind, Span};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
@@ -28,6 +29,7 @@ impl Work for Signing {
                 return Ok(Verdict::Done(refused(&refusal)));
             }
         };
+        let _span = Span::current().child(Kind::Internal, "sign closing");
         let signature = desk.ledger.store_closing(id, amount, purse.closing_signature(&channel, amount)).await?;
         tracing::info!(channel.id = %id, %amount, "a cooperative close was signed");
         Ok(Verdict::Done(json!({ "signature": hex::encode_prefixed(signature.as_bytes()) })))

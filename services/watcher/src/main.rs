@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::process::run("Follows chains and keeps the ledger true", watcher::run)
+    runtime::process::run("sluice-watcher", "Follows chains and keeps the ledger true", watcher::run)
 }

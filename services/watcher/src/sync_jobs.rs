@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use ledger::{JobId, JobKind, Ledger, LedgerError};
+use ledger::{Job, JobId, JobKind, Ledger, LedgerError};
 use queue::{Call, Rings, Rung};
+use runtime::trace::{Kind, Span};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -79,10 +80,16 @@ async fn hold(ledger: &Ledger, deployments: &[&str], rung: Rung) {
     }
 }
 
+/// A job that a round may answer. In the trace of who asked it lasts as long as the round.
+pub(crate) struct Asked {
+    job: JobId,
+    span: Span,
+}
+
 /// The jobs that were asked for before now. None when the ledger does not say: they wait for the next round.
-pub(crate) async fn due(ledger: &Ledger, deployment: &str) -> Vec<JobId> {
+pub(crate) async fn due(ledger: &Ledger, deployment: &str) -> Vec<Asked> {
     match ledger.due(JobKind::Sync, &[deployment], MOST).await {
-        Ok(jobs) => jobs.into_iter().map(|job| job.id).collect(),
+        Ok(jobs) => jobs.into_iter().map(asked).collect(),
         Err(error) => {
             tracing::warn!(deployment, %error, "cannot look for sync jobs");
             Vec::new()
@@ -90,15 +97,22 @@ pub(crate) async fn due(ledger: &Ledger, deployment: &str) -> Vec<JobId> {
     }
 }
 
+fn asked(job: Job) -> Asked {
+    let span = Span::caused(job.trace.as_deref(), Kind::Consumer, "job sync");
+    span.note("sluice.job", job.id.0);
+    Asked { job: job.id, span }
+}
+
 /// Ends the jobs if the round answered them; otherwise they stay for the next one. `failures` counts rounds in a row.
-pub(crate) async fn end(ledger: &Ledger, jobs: Vec<JobId>, result: &Result<Round, Trouble>, failures: u32) {
-    for job in jobs {
+pub(crate) async fn end(ledger: &Ledger, jobs: Vec<Asked>, result: &Result<Round, Trouble>, failures: u32) {
+    for Asked { job, span } in jobs {
         let ended = match result {
             Ok(Round::Current) => ledger.finish(job, &Value::Null).await,
             Ok(Round::Halted) => ledger.fail(job, "the deployment is halted").await,
             Err(trouble) if failures >= FAILURES => ledger.fail(job, &trouble.to_string()).await,
             Ok(Round::More | Round::Waiting) | Err(_) => return,
         };
+        drop(span);
         if let Err(error) = ended {
             tracing::warn!(job.id = job.0, %error, "cannot end a sync job");
         }

@@ -58,6 +58,8 @@ pub struct Intent {
     pub confirmed: bool,
     /// False once its job was given up, or has another intent that is live.
     pub wanted: bool,
+    /// The W3C `traceparent` of who caused its job.
+    pub trace: Option<String>,
 }
 
 /// A transaction that was signed, and may have been sent.
@@ -100,7 +102,8 @@ macro_rules! slots {
                    AND NOT EXISTS (SELECT FROM intents o WHERE o.job = i.job AND o.id <> i.id
                        AND NOT o.confirmed AND (o.lane = 'normal' OR o.state IN ('prepared', 'broadcast', 'mined'))),
                    t.account, t.nonce, t.hash, t.number, t.noop, t.raw,
-                   greatest(extract(epoch FROM clock_timestamp() - t.created_at), 0)::float8
+                   greatest(extract(epoch FROM clock_timestamp() - t.created_at), 0)::float8,
+                   (SELECT j.trace FROM jobs j WHERE j.id = i.job)
             FROM intents i JOIN transactions t ON t.intent = i.id
             WHERE ",
             $which,
@@ -171,6 +174,7 @@ fn intent(row: &Row) -> Result<Intent, LedgerError> {
         block: rows::get::<Option<i64>>(row, 5)?.map(|_| rows::unsigned(row, 5)).transpose()?,
         confirmed: rows::get(row, 6)?,
         wanted: rows::get(row, 7)?,
+        trace: rows::get(row, 15)?,
     })
 }
 

@@ -5,6 +5,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
 use ledger::Ring;
+use runtime::trace::{Kind, Span};
 use tokio::time::Instant;
 
 use crate::link::{Link, in_time};
@@ -101,16 +102,30 @@ async fn publish_all(
 async fn publish(channel: &Channel, key: String, ring: &Ring) -> Result<(), QueueError> {
     let (options, body) =
         (BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() }, message::write(ring.job));
-    let sent = channel.basic_publish(EXCHANGE.into(), key.as_str().into(), options, &body, properties(ring));
+    let span = traced(ring, &key);
+    let properties = properties(ring, span.traceparent());
+    let sent = channel.basic_publish(EXCHANGE.into(), key.as_str().into(), options, &body, properties);
     if sent.await?.await? == Confirmation::Ack(None) { Ok(()) } else { Err(QueueError::NotTaken(key)) }
 }
 
-fn properties(ring: &Ring) -> BasicProperties {
+/// Until it is confirmed, as a part of what caused it.
+fn traced(ring: &Ring, key: &str) -> Span {
+    let span = Span::caused(ring.trace.as_deref(), Kind::Producer, "send ring");
+    span.note("messaging.system", "rabbitmq");
+    span.note("messaging.operation.type", "send");
+    span.note("messaging.destination.name", EXCHANGE);
+    span.note("messaging.rabbitmq.destination.routing_key", key.to_owned());
+    span.note("messaging.message.id", ring.job.0.to_string());
+    span
+}
+
+/// `traceparent`: of the ring, if it is traced itself.
+fn properties(ring: &Ring, traceparent: Option<String>) -> BasicProperties {
     let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_content_type("application/json".into())
         .with_message_id(ring.job.0.to_string().into());
-    let Some(trace) = &ring.trace else { return properties };
+    let Some(trace) = traceparent.or_else(|| ring.trace.clone()) else { return properties };
     let mut headers = FieldTable::default();
     headers.insert("traceparent".into(), AMQPValue::LongString(trace.as_str().into()));
     properties.with_headers(headers)

@@ -8,6 +8,7 @@ pub mod ops;
 pub mod process;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 
 pub use config::Config;
 pub use lease::Lease;

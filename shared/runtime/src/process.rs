@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{Config, Shutdown, config, telemetry};
+use crate::{Config, Shutdown, config, telemetry, trace};
 
 /// Exit code for a configuration that cannot be used.
 pub const BAD_CONFIG: u8 = 64;
@@ -32,16 +32,15 @@ struct Arguments {
 
 /// Reads the arguments and the configuration, starts telemetry, runs `body`, and says how it ended.
 ///
-/// Exit code 0: ended as asked. 1: failed, the reason is logged. 64: the configuration is unusable.
-pub fn run<F, R>(about: &'static str, body: F) -> ExitCode
+/// `service` is its name, here and in traces. Exit code 0: ended as asked. 1: failed, the reason is logged. 64: the
+/// configuration is unusable.
+pub fn run<F, R>(service: &'static str, about: &'static str, body: F) -> ExitCode
 where
     F: FnOnce(Context) -> R,
     R: Future<Output = anyhow::Result<()>>,
 {
-    let arguments = <Arguments as clap::FromArgMatches>::from_arg_matches(
-        &<Arguments as clap::CommandFactory>::command().about(about).version(env!("CARGO_PKG_VERSION")).get_matches(),
-    )
-    .unwrap_or_else(|error| error.exit());
+    let command = Arguments::command().name(service).about(about).version(env!("CARGO_PKG_VERSION"));
+    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let config = match config::load(&arguments.config) {
         Ok(config) => config,
         Err(error) => {
@@ -49,7 +48,7 @@ where
             return ExitCode::from(BAD_CONFIG);
         }
     };
-    match start(config, arguments.config, body) {
+    match start(service, config, arguments.config, body) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -58,16 +57,21 @@ where
     }
 }
 
-fn start<F, R>(config: Config, config_file: PathBuf, body: F) -> anyhow::Result<()>
+fn start<F, R>(service: &'static str, config: Config, config_file: PathBuf, body: F) -> anyhow::Result<()>
 where
     F: FnOnce(Context) -> R,
     R: Future<Output = anyhow::Result<()>>,
 {
     let metrics = telemetry::init()?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let collector = trace::start(&config.telemetry, service)?;
+    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         body(Context { config, config_file, shutdown, metrics }).await
-    })
+    });
+    if let Some(collector) = collector {
+        collector.close();
+    }
+    ended
 }
 
 fn report(error: &anyhow::Error) {

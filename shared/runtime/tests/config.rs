@@ -285,6 +285,34 @@ fn a_broker_that_makes_no_sense_is_refused_without_showing_its_password() {
     }
 }
 
+#[test]
+fn nothing_is_traced_unless_there_is_a_collector() {
+    let traces =
+        |section: &str| load(&Folder::with(&format!("{DEPLOYMENT}\n{section}\n")).path()).expect("usable").telemetry;
+    let silent = traces("");
+    assert_eq!((silent.otlp_endpoint.as_str(), silent.sample, silent.requested_per_s), ("", 0.01, 10));
+    let all = traces("[telemetry]\notlp_endpoint = \"https://collector/otlp\"\nsample = 1\nrequested_per_s = 0");
+    assert_eq!((all.otlp_endpoint.as_str(), all.sample, all.requested_per_s), ("https://collector/otlp", 1.0, 0));
+}
+
+#[test]
+fn a_collector_that_makes_no_sense_is_refused_without_showing_its_password() {
+    for (section, expected) in [
+        ("otlp_endpoint = \"collector:4318\"", "telemetry.otlp_endpoint: must be http://host:port"),
+        ("otlp_endpoint = \"grpc://collector:4317\"", "telemetry.otlp_endpoint: must be"),
+        ("otlp_endpoint = \"http://me:hush@collector\"", "telemetry.otlp_endpoint: must be"),
+        ("otlp_endpoint = \"http://collector/?token=hush\"", "telemetry.otlp_endpoint: must be"),
+        ("sample = 1.5", "telemetry.sample: 1.5 is no share from 0 to 1"),
+        ("sample = -0.1", "telemetry.sample: -0.1 is"),
+        ("sample = nan", "telemetry.sample: NaN is"),
+        ("requested_per_s = -1", "telemetry.requested_per_s"),
+        ("header = \"hush\"", "header"),
+    ] {
+        let error = Folder::with(&format!("{DEPLOYMENT}\n[telemetry]\n{section}\n")).error();
+        assert!(error.contains(expected) && !error.contains("hush"), "{section}: {error}");
+    }
+}
+
 /// What the sample shows as defaults is what the code does: with every default written out, nothing changes.
 #[test]
 fn the_documented_sample_names_the_real_defaults() {

@@ -16,7 +16,7 @@ use runtime::config::{self, Matcher};
 
 use crate::body::{Body, Upload};
 use crate::fault::Fault;
-use crate::forwarded::Peer;
+use crate::front::Visit;
 
 pub(crate) use caller::Caller;
 pub(crate) use handler::{InnerUri, Service};
@@ -72,12 +72,18 @@ impl Goods {
     }
 
     /// Does everything but the call. `path` is the request's, decoded.
-    pub(crate) async fn prepare(&self, head: &Parts, path: &str, upload: Upload, peer: &Peer) -> Result<Ready, Fault> {
+    pub(crate) async fn prepare(
+        &self,
+        head: &Parts,
+        path: &str,
+        upload: Upload,
+        visit: &Visit,
+    ) -> Result<Ready, Fault> {
         match self {
             Goods::File(file) => file.open(head.method == Method::HEAD).await.map(Ready::File),
             Goods::Folder(folder) => folder.open(head, path).await,
             Goods::Upstream(upstream) => {
-                upstream.prepare(head, upload, peer).map(|call| Ready::Upstream(Box::new(call)))
+                upstream.prepare(head, upload, visit).map(|call| Ready::Upstream(Box::new(call)))
             }
             Goods::Handler(handler) => Ok(Ready::Handler(Box::new(handler.prepare(head, upload)))),
         }

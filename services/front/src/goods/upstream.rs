@@ -5,19 +5,22 @@ use std::sync::Arc;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use runtime::trace::{Kind, Span};
 use tower_http::timeout::TimeoutBody;
 
 use crate::body::{Body, Upload};
 use crate::fault::Fault;
-use crate::forwarded::Peer;
-use crate::headers;
+use crate::front::Visit;
+use crate::{headers, metrics};
 
 use super::wait::OnItsWay;
 use super::{Caller, beyond};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A server whose answers are for sale. Its address comes from the configuration, never from a request.
 pub(crate) struct Upstream {
@@ -34,6 +37,8 @@ pub(crate) struct Call {
     request: Request<Body>,
     on_its_way: OnItsWay,
     caller: Arc<Caller>,
+    /// Whose trace it is a part of.
+    cause: Span,
 }
 
 impl Upstream {
@@ -47,17 +52,17 @@ impl Upstream {
         }
     }
 
-    pub(super) fn prepare(&self, head: &Parts, upload: Upload, peer: &Peer) -> Result<Call, Fault> {
+    pub(super) fn prepare(&self, head: &Parts, upload: Upload, visit: &Visit) -> Result<Call, Fault> {
         let Upload { body, progress, fault: client_fault } = upload;
         let on_its_way = OnItsWay { progress, client_fault };
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = self.uri(&head.uri)?;
-        *request.headers_mut() = headers::for_upstream(head, peer, &self.caller.prefixes);
+        *request.headers_mut() = headers::for_upstream(head, &visit.peer, &self.caller.prefixes);
         if request.body().size_hint().exact().is_some() {
             request.headers_mut().remove(CONTENT_LENGTH); // set anew from the body
         }
-        Ok(Call { request, on_its_way, caller: self.caller.clone() })
+        Ok(Call { request, on_its_way, caller: self.caller.clone(), cause: visit.span.clone() })
     }
 
     fn uri(&self, asked: &Uri) -> Result<Uri, Fault> {
@@ -78,15 +83,36 @@ impl Call {
     }
 
     pub(super) async fn send(self, route: &str) -> Result<Response<Body>, Fault> {
-        let Call { request, on_its_way, caller } = self;
+        let Call { mut request, on_its_way, caller, cause } = self;
+        let span = traced(&cause, &mut request);
         let answer = async {
             caller.call(request).await.map_err(|error| {
                 tracing::debug!(route, error = &error as &dyn std::error::Error, "an upstream call failed");
                 Fault::UpstreamUnreachable
             })
         };
-        on_its_way.answer(route, caller.head, answer).await.map(|answer| caller.forward(answer))
+        let answer = on_its_way.answer(route, caller.head, answer).await;
+        match &answer {
+            Ok(answer) => span.note("http.response.status_code", i64::from(answer.status().as_u16())),
+            Err(fault) => {
+                span.note("error.type", fault.reason());
+                span.failed();
+            }
+        }
+        answer.map(|answer| caller.forward(answer))
     }
+}
+
+/// The call as a part of a trace, which the upstream hears of. Otherwise it hears what the client said.
+fn traced(cause: &Span, request: &mut Request<Body>) -> Span {
+    let method = metrics::known(request.method());
+    let span = cause.child(Kind::Client, method);
+    if let Some(traceparent) = span.traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+        request.headers_mut().insert(TRACEPARENT, traceparent);
+        span.note("http.request.method", method);
+        span.note("server.address", request.uri().host().unwrap_or_default().to_owned());
+    }
+    span
 }
 
 impl Caller {

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use alloy_primitives::B256;
 use evm::{EvmError, Fees, Receipt, Submission, Transaction};
-use ledger::{IntentState, Mark, Slot};
+use ledger::{Intent, IntentState, Mark, Slot};
+use runtime::trace::{Kind, Span};
 
 use super::machine::{By, Ours, Outcome, Seen, Step, outcome, step};
 use super::signing::{self, Journalled};
@@ -19,20 +21,20 @@ impl Look<'_> {
             return Ok(());
         }
         let policy = &self.desk.policy;
-        let seen = self.observe(slot, ours).await?;
+        let (seen, hash) = self.observe(slot, ours).await?;
         let Some(outcome) = outcome(ours, &seen) else {
             self.desk.memory().look_again(self.account);
             return Ok(());
         };
-        self.note(slot, &outcome).await?;
+        self.note(slot, &outcome, hash).await?;
         if outcome == Outcome::Free {
             self.act(slot, ours, step(ours, &seen, policy)).await?;
         }
         Ok(())
     }
 
-    /// What the chain says about a nonce.
-    async fn observe(&self, slot: &Slot, ours: &Ours) -> Result<Seen, WalletError> {
+    /// What the chain says about a nonce, and which of ours used it up.
+    async fn observe(&self, slot: &Slot, ours: &Ours) -> Result<(Seen, Option<B256>), WalletError> {
         let (desk, account, nonce) = (self.desk, self.account, slot.nonce);
         let is_used = nonce < self.mined;
         let receipt = if is_used { self.receipt(slot).await? } else { None };
@@ -44,7 +46,8 @@ impl Look<'_> {
             }
         };
         let (mut memory, now) = (desk.memory(), Instant::now());
-        Ok(Seen {
+        let (receipt, hash) = receipt.map(|(by, block, hash)| ((by, block), hash)).unzip();
+        let seen = Seen {
             head: self.head.number,
             base_fee: self.head.base_fee.unwrap_or_default(),
             market: self.market,
@@ -55,16 +58,18 @@ impl Look<'_> {
             failing,
             sent: slot.signed.last().and_then(|signed| memory.when_sent(signed.hash, now)),
             next_for: memory.next_for(account, nonce, now),
-        })
+        };
+        Ok((seen, hash))
     }
 
     /// Which of ours was mined, and where. A receipt from a block that is not part of the chain is none.
-    async fn receipt(&self, slot: &Slot) -> Result<Option<(By, u64)>, WalletError> {
+    async fn receipt(&self, slot: &Slot) -> Result<Option<(By, u64, B256)>, WalletError> {
         for signed in slot.signed.iter().rev() {
             let Some(Receipt { block, succeeded, .. }) = self.desk.rpc.receipt(signed.hash).await? else { continue };
             let is_canonical = self.desk.rpc.block(block.number).await?.is_some_and(|known| known.hash == block.hash);
             if is_canonical {
-                return Ok(slots::used_by(slot, signed.hash, succeeded).map(|by| (by, block.number)));
+                let by = slots::used_by(slot, signed.hash, succeeded);
+                return Ok(by.map(|by| (by, block.number, signed.hash)));
             }
             tracing::warn!(tx.hash = %signed.hash, block = block.number, "a receipt from a block that is not in the chain");
         }
@@ -92,7 +97,7 @@ impl Look<'_> {
     }
 
     /// Writes down what became of a nonce, if that is new.
-    async fn note(&self, slot: &Slot, outcome: &Outcome) -> Result<(), WalletError> {
+    async fn note(&self, slot: &Slot, outcome: &Outcome, hash: Option<B256>) -> Result<(), WalletError> {
         let desk = self.desk;
         let mut marks = slots::marks(slot, outcome);
         if marks.is_empty() {
@@ -106,6 +111,9 @@ impl Look<'_> {
         reach("after_mark");
         for mark in &marks {
             let before = slot.intents.iter().find(|intent| intent.id == mark.intent);
+            if let Some(intent) = before {
+                self.trace(slot, intent, mark, hash);
+            }
             let Mark { state, block, confirmed, reason, .. } = mark;
             if before.is_none_or(|before| before.state != *state) {
                 desk.count(state.as_str());
@@ -128,6 +136,27 @@ impl Look<'_> {
             desk.memory().settle(self.account, slot.nonce, slot.signed.iter().map(|signed| signed.hash));
         }
         Ok(())
+    }
+
+    /// That the nonce was used up, and that this is certain: a span each in the trace of who caused it, from the first
+    /// signature on. Whoever sent it is long done.
+    fn trace(&self, slot: &Slot, intent: &Intent, mark: &Mark, hash: Option<B256>) {
+        let (Some(block), Some(first)) = (mark.block, slot.signed.iter().find(|signed| signed.intent == intent.id))
+        else {
+            return;
+        };
+        let what = if mark.confirmed { "confirmed" } else { mark.state.as_str() };
+        let span = Span::caused_earlier(intent.trace.as_deref(), first.age, format!("transaction {what}"));
+        for (key, value) in [("tx.chain", self.desk.chain_id), ("tx.nonce", slot.nonce), ("tx.block", block)] {
+            span.note(key, value.to_string());
+        }
+        if let Some(hash) = hash {
+            span.note("tx.hash", hash.to_string());
+        }
+        span.note("sluice.outcome", mark.state.as_str());
+        if mark.state != IntentState::Mined {
+            span.failed();
+        }
     }
 
     /// Why an intent failed, if the node can still tell. Not worth waiting for.
@@ -154,10 +183,12 @@ impl Look<'_> {
         let reason = if noop && !ours.noop { "no-op" } else { "fees" };
         let Fees { max_fee, max_priority_fee } = transaction.fees;
         tracing::info!(chain = desk.chain_id, nonce, reason, max_fee, max_priority_fee, "a transaction is replaced");
+        let span = Span::caused(intent.trace.as_deref(), Kind::Internal, "replace transaction");
         let signed = signing::again(desk, self.key, intent.id, &transaction, number, noop).await?;
+        signed.describe(&span, desk.chain_id, nonce);
         let chain = desk.chain_id.to_string();
         metrics::counter!("wallet_replacements_total", "chain" => chain, "reason" => reason).increment(1);
-        signing::broadcast(desk, &signed).await
+        span.around(signing::broadcast(desk, &signed)).await
     }
 }
 

@@ -28,6 +28,7 @@ use channel::{Amount, ChannelId, Key, Signature};
 use contracts::ContractError;
 use evm::{Fees, Transaction};
 use ledger::{IntentState, JobId, Lane, NewIntent, Slot};
+use runtime::trace::{Kind, Span};
 
 use crate::desk::Desk;
 use crate::error::WalletError;
@@ -101,6 +102,7 @@ async fn send_with(
     newest: Option<&Newest<'_>>,
 ) -> Result<B256, WalletError> {
     let account = key.address();
+    let span = Span::current().child(Kind::Internal, "send transaction");
     // What there was no place for is not simulated again and again.
     if desk.memory().is_full(account, intent.lane) {
         return Err(WalletError::Full { account });
@@ -132,7 +134,8 @@ async fn send_with(
     let wanted = NewIntent { job: Some(intent.job), channel: intent.channel, lane: intent.lane };
     let signed = signing::open(desk, key, &wanted, &transaction, place.number, false).await?;
     drop(turn);
-    signing::broadcast(desk, &signed).await?;
+    signed.describe(&span, desk.chain_id, nonce);
+    span.around(signing::broadcast(desk, &signed)).await?;
     desk.look.notify_one();
     Ok(signed.hash)
 }

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use channel::Key;
 use evm::{Fees, Submission, Transaction, sign_transaction};
 use ledger::{IntentId, IntentState, NewIntent, NewTransaction};
+use runtime::trace::{Kind, Span};
 
 use super::with_margin;
 use crate::desk::Desk;
@@ -19,6 +20,16 @@ pub(super) struct Journalled {
     pub(super) is_new: bool,
     pub(super) hash: B256,
     pub(super) raw: Bytes,
+}
+
+impl Journalled {
+    /// Says in a trace which one it is.
+    pub(super) fn describe(&self, span: &Span, chain_id: u64, nonce: u64) {
+        for (key, value) in [("tx.chain", chain_id), ("tx.nonce", nonce)] {
+            span.note(key, value.to_string());
+        }
+        span.note("tx.hash", self.hash.to_string());
+    }
 }
 
 /// Signs the first transaction of an intent, and journals both.
@@ -80,7 +91,12 @@ pub(super) async fn noop(desk: &Desk, account: Address, nonce: u64, fees: Fees) 
 /// Hands a journalled transaction to the nodes. What they say is remembered; whether they took it, the chain will show.
 pub(super) async fn broadcast(desk: &Desk, journalled: &Journalled) -> Result<(), WalletError> {
     let Journalled { intent, is_new, hash, ref raw } = *journalled;
+    let span = Span::current().child(Kind::Client, "broadcast");
     let said = desk.rpc.submit(raw).await;
+    if !matches!(said, Submission::Taken) {
+        span.failed();
+    }
+    drop(span);
     reach("after_send_before_mark");
     match &said {
         Submission::Taken if is_new => {

@@ -10,6 +10,7 @@ mod queue;
 mod refills;
 mod route;
 mod secret;
+mod telemetry;
 mod wallet;
 mod watcher;
 mod wei;
@@ -29,6 +30,7 @@ pub use queue::Queue;
 pub use refills::{Gas, Outbound};
 pub use route::{Charge, FreeQuota, Goods, Matcher, Pattern, Price, Route};
 pub use secret::Secret;
+pub use telemetry::Telemetry;
 pub use wallet::{KeyFile, Wallet};
 pub use watcher::Watcher;
 pub use wei::Wei;
@@ -54,6 +56,9 @@ pub struct Config {
     /// How the wallet acts on them.
     #[serde(default)]
     pub wallet: Wallet,
+    /// What is traced, and where traces go.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// Channels that we pay from, by name: the wallet keeps them filled.
     #[serde(default)]
     pub outbound: BTreeMap<String, Outbound>,
@@ -157,6 +162,7 @@ impl Config {
         if let Some(queue) = &self.queue {
             queue.problems(&mut problems);
         }
+        self.telemetry.problems(&mut problems);
         problems
     }
 

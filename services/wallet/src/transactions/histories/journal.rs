@@ -139,7 +139,8 @@ impl Journal {
         self.intents += 1;
         let id = IntentId(self.intents);
         let state = IntentState::Prepared;
-        let intent = Intent { id, job, channel: None, lane, state, block: None, confirmed: false, wanted: true };
+        let intent =
+            Intent { id, job, channel: None, lane, state, block: None, confirmed: false, wanted: true, trace: None };
         let slot = self.slots.entry(nonce).or_insert(Slot { nonce, intents: Vec::new(), signed: Vec::new() });
         for other in &mut slot.intents {
             if matches!(other.state, IntentState::Prepared | IntentState::Broadcast) {
