@@ -102,10 +102,15 @@ impl ByHand {
             .header("RDN-Balance-Signature", hex::encode_prefixed(self.key.sign(digest).as_bytes()))
     }
 
+    /// The channel as the REST interface names it.
+    pub fn path(&self) -> String {
+        let block = raiden::open_block(&self.opening.params).unwrap_or_default();
+        format!("channels/{}/{block}", self.key.address())
+    }
+
     /// The request for our signature under closing at `balance`. `url` is the front's or the load balancer's.
     pub fn ask_to_close(&self, url: &str, balance: Amount) -> RequestBuilder {
-        let block = raiden::open_block(&self.opening.params).unwrap_or_default();
-        let channel = format!("{url}/api/1/channels/{}/{block}", self.key.address());
+        let channel = format!("{url}/api/1/{}", self.path());
         let form = "application/x-www-form-urlencoded";
         self.client.delete(channel).header("Content-Type", form).body(format!("balance={balance}"))
     }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Request;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use runtime::Shutdown;
 use runtime::config::{Limits, Timeouts};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -40,6 +42,16 @@ type Wire = Either<Stream, Box<TlsStream<Stream>>>;
 /// Speaks HTTP, of either version.
 pub(crate) type Speaker = auto::Builder<TokioExecutor>;
 
+/// When connections end.
+#[derive(Clone)]
+pub(crate) struct End {
+    /// Once this has begun, each answer on HTTP/1.1 says that it is the last of its connection: its client is not to find a connection
+    /// closed into which it has just written the next request. (On HTTP/2 it never does.)
+    pub(crate) drain: Shutdown,
+    /// Then all others end, with the requests that they have.
+    pub(crate) closing: CancellationToken,
+}
+
 /// How HTTP is spoken. Heads are timed by [`Patience`].
 pub(crate) fn speaker(limits: &Limits) -> Speaker {
     let mut speaker = auto::Builder::new(TokioExecutor::new());
@@ -54,18 +66,18 @@ pub(crate) fn speaker(limits: &Limits) -> Speaker {
     speaker
 }
 
-/// One connection, from its first byte to its end. `closing` ends it with the requests that it has.
+/// One connection, from its first byte to its end.
 pub(crate) async fn serve(
     front: Arc<Front>,
     speaker: &Speaker,
     tls: Option<&Tls>,
     stream: TcpStream,
     address: SocketAddr,
-    closing: CancellationToken,
+    end: End,
 ) {
     let patience = Patience::new(&front.timeouts);
     match open(&front, tls, &patience, stream, address).await {
-        Ok((wire, peer, _guest)) => converse(&front, speaker, &patience, wire, peer, closing).await,
+        Ok((wire, peer, _guest)) => converse(&front, speaker, &patience, wire, peer, end).await,
         Err(error) => tracing::debug!(%address, "a connection came to nothing: {error:#}"),
     }
 }
@@ -98,11 +110,18 @@ async fn converse(
     patience: &Arc<Patience>,
     wire: Wire,
     peer: Peer,
-    closing: CancellationToken,
+    End { drain, closing }: End,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        let (front, in_progress) = (front.clone(), patience.begin(request.version()));
-        async move { Ok::<_, Infallible>(admit(&front, peer, None, request.map(body::boxed), Some(in_progress)).await) }
+        let (version, drain) = (request.version(), drain.clone());
+        let (front, in_progress) = (front.clone(), patience.begin(version));
+        async move {
+            let mut answer = admit(&front, peer, None, request.map(body::boxed), Some(in_progress)).await;
+            if drain.has_begun() && version < Version::HTTP_2 {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     patience.wait_for_the_rest();
     let mut connection = pin!(speaker.serve_connection(TokioIo::new(wire), service));
@@ -117,7 +136,7 @@ async fn converse(
                 }
                 return Poll::Ready(());
             }
-            let mut is_over = !is_ending && closing.as_mut().poll(cx).is_ready();
+            let mut is_over = !is_ending && closing.as_mut().poll(cx).is_ready() && patience.is_over();
             if let Some((until, wait)) = patience.deadline() {
                 if deadline.deadline() != until {
                     deadline.as_mut().reset(until);

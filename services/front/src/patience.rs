@@ -6,6 +6,10 @@
 //! ```
 //! A head begun late is hung up on. An idle connection is told to end; what it had begun to ask at that moment is answered.
 //! On HTTP/2 heads are not told from pings: there a connection is idle, and that is bounded.
+//!
+//! When the front closes, idle connections are told to end. One that is answering on HTTP/1.1 may have begun to before it could say that
+//! this is the last answer, and its client may send the next request with the answer's last byte: that one is waited for, briefly,
+//! and says so.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +17,9 @@ use std::time::Duration;
 use http::Version;
 use runtime::config::Timeouts;
 use tokio::time::Instant;
+
+/// How long the next request is waited for when the front closes.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What one connection is waited for.
 pub(crate) struct Patience {
@@ -27,6 +34,8 @@ struct State {
     waits_for: Wait,
     since: Instant,
     is_multiplexed: bool,
+    /// For one more request, though the front closes.
+    lingers: bool,
 }
 
 /// What a connection without a request in progress is waited for.
@@ -43,7 +52,8 @@ pub(crate) struct InProgress(Arc<Patience>);
 
 impl Patience {
     pub(crate) fn new(timeouts: &Timeouts) -> Arc<Patience> {
-        let state = State { requests: 0, waits_for: Wait::Rest, since: Instant::now(), is_multiplexed: false };
+        let (requests, waits_for, since) = (0, Wait::Rest, Instant::now());
+        let state = State { requests, waits_for, since, is_multiplexed: false, lingers: false };
         Arc::new(Patience { head: timeouts.header, keep_alive: timeouts.keep_alive, state: Mutex::new(state) })
     }
 
@@ -74,11 +84,19 @@ impl Patience {
         (state.waits_for, state.since) = (Wait::Rest, Instant::now());
     }
 
+    /// The front closes; says whether the connection is to end at once.
+    pub(crate) fn is_over(&self) -> bool {
+        let mut state = self.state();
+        state.lingers |= state.requests > 0 && !state.is_multiplexed;
+        !state.lingers
+    }
+
     /// What is waited for now, and until when; `None` while requests are answered.
     pub(crate) fn deadline(&self) -> Option<(Instant, Wait)> {
         let state = self.state();
         let patience = match state.waits_for {
             Wait::Rest => self.head,
+            Wait::Next if state.lingers => LINGER,
             Wait::Next => self.keep_alive,
         };
         (state.requests == 0).then(|| (state.since + patience, state.waits_for))

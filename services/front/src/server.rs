@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection::{self, Speaker};
+use crate::connection::{self, End, Speaker};
 use crate::front::Front;
 use crate::metrics::Present;
 use crate::tls::Tls;
@@ -58,12 +58,13 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Answers requests until the shutdown, and then until those in flight are answered, but no longer than the grace.
 ///
 /// ```text
-/// SIGTERM ─► drain delay: still accepting, load balancers notice ─► no new connections, the open ones end with their
-/// requests ─► grace: answers and calls in flight end ─► done
+/// SIGTERM ─► drain delay: still accepting, load balancers notice; on HTTP/1.1 each answer is the last of its connection
+///         ─► no new connections, the open ones end with their requests
+///         ─► grace: answers and calls in flight end ─► done
 /// ```
 pub(crate) async fn serve(front: Arc<Front>, listeners: Listeners, shutdown: Shutdown) {
     let drain_delay = front.timeouts.drain_delay;
-    let house = House::open(front);
+    let house = House::open(front, shutdown.clone());
     let mut last_orders = pin!(async {
         shutdown.begun().await;
         tokio::time::sleep(drain_delay).await;
@@ -99,16 +100,16 @@ struct House {
     speaker: Arc<Speaker>,
     places: Arc<Semaphore>,
     connections: TaskTracker,
-    closing: CancellationToken,
+    end: End,
 }
 
 impl House {
-    fn open(front: Arc<Front>) -> House {
+    fn open(front: Arc<Front>, drain: Shutdown) -> House {
         House {
             speaker: Arc::new(connection::speaker(&front.limits)),
             places: Arc::new(Semaphore::new(front.limits.connections)),
             connections: TaskTracker::new(),
-            closing: CancellationToken::new(),
+            end: End { drain, closing: CancellationToken::new() },
             front,
         }
     }
@@ -133,15 +134,15 @@ impl House {
 
     fn welcome(&self, accepted: Accepted) {
         let Accepted { stream, address, tls, place } = accepted;
-        let (front, speaker, closing) = (self.front.clone(), self.speaker.clone(), self.closing.clone());
+        let (front, speaker, end) = (self.front.clone(), self.speaker.clone(), self.end.clone());
         self.connections.spawn(async move {
             let _present = (Present::new("front_connections"), place);
-            connection::serve(front, &speaker, tls.as_deref(), stream, address, closing).await;
+            connection::serve(front, &speaker, tls.as_deref(), stream, address, end).await;
         });
     }
 
     async fn close(self) {
-        self.closing.cancel();
+        self.end.closing.cancel();
         self.connections.close();
         let over = async {
             self.connections.wait().await;

@@ -49,8 +49,13 @@ impl Haproxy {
 
     /// Likewise, in a given directory and on a given port.
     pub async fn start_in(scratch: Scratch, port: u16, backends: &[Backend], client: Client) -> Result<Haproxy> {
+        Self::configured(scratch, port, &configuration(port, backends, client)).await
+    }
+
+    /// With a configuration of the caller's, which takes connections on `port`.
+    pub async fn configured(scratch: Scratch, port: u16, text: &str) -> Result<Haproxy> {
         let config = scratch.path().join("haproxy.cfg");
-        fs::write(&config, configuration(port, backends, client))?;
+        fs::write(&config, text)?;
         let mut command = Command::new(paths::haproxy()?);
         command.arg("-db").arg("-f").arg(&config);
         let mut process = Process::spawn("HAProxy", &mut command, &scratch.path().join("log"))?;

@@ -98,6 +98,11 @@ pub fn docker_compose() -> Result<PathBuf> {
     on_path("docker-compose").with_context(|| format!("docker-compose is not installed; {SET_UP}"))
 }
 
+/// The tool that reads the plain manifests.
+pub fn kubectl() -> Result<PathBuf> {
+    on_path("kubectl").with_context(|| format!("kubectl is not installed; {SET_UP}"))
+}
+
 /// The real helm, which renders the chart.
 pub fn helm() -> Result<PathBuf> {
     let helm = tools()?.join("chart/node_modules/.bin/helm");

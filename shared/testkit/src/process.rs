@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -100,18 +100,28 @@ impl Process {
     /// Asks it to end (SIGTERM), waits, and kills it when it takes longer than `within`. Says how long it took.
     pub async fn stop(&mut self, within: Duration) -> Result<Duration> {
         let start = Instant::now();
+        self.terminate(within).await?;
+        Ok(start.elapsed())
+    }
+
+    /// Likewise; says how it ended.
+    pub async fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
+        let start = Instant::now();
         if self.child.try_wait()?.is_none() {
             self.signal(Signal::SIGTERM)?;
         }
-        while self.child.try_wait()?.is_none() {
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
             if start.elapsed() > within {
                 self.kill9()?;
                 bail!("{} did not end within {within:?} of SIGTERM and was killed", self.name);
             }
             tokio::time::sleep(POLL).await;
-        }
+        };
         self.kill9()?; // what it may have left in its group
-        Ok(start.elapsed())
+        Ok(status)
     }
 
     /// Kills it and everything it started, at once.

@@ -133,9 +133,14 @@ fn render(values: Option<&Path>, kubernetes: &str, has_operator: bool) -> Result
 
 /// What the chart makes of these values.
 pub fn rendered(values: &str) -> Result<Rendering> {
+    rendered_for(values, KUBERNETES[2])
+}
+
+/// Likewise, for this Kubernetes.
+pub fn rendered_for(values: &str, kubernetes: &'static str) -> Result<Rendering> {
     let file = tempfile::NamedTempFile::new()?;
     fs::write(file.path(), values)?;
-    let (kubernetes, has_operator) = (KUBERNETES[2], false);
+    let has_operator = false;
     let text = render(Some(file.path()), kubernetes, has_operator)?;
     let objects = objects(&text)?;
     Ok(Rendering { name: "these values".to_owned(), kubernetes, has_operator, text, objects })

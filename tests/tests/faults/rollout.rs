@@ -1,104 +1,50 @@
-//! Fronts are restarted one by one behind the load balancer: no request fails, not even a slow one that is under way.
+//! Fronts are restarted one by one behind a load balancer that asks them itself whether they are ready: no request fails, not even a
+//! slow one that is under way. (How Kubernetes does it is rehearsed with the chart.)
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use channel::Amount;
-use futures::future::try_join_all;
-use nix::sys::signal::Signal;
-use reqwest::{Client, StatusCode, Version};
+use http::Version;
 use testkit::rounds::rounds;
-use testkit::wait;
-use tests::ByHand;
-use tokio::task::JoinHandle;
+use tests::{Regulars, Wish};
 
-use crate::common::{Scene, Setting};
+use crate::common::{PAGE, Scene, Setting};
 
 /// Between SIGTERM and the end of accepting: a load balancer needs two looks to notice.
 const DRAIN_DELAY_MS: &str = "1500";
-/// The rest of what a front may take to end.
-const GRACE: Duration = Duration::from_secs(25);
+/// That, and what a front may take to end after it.
+const GRACE: Duration = Duration::from_millis(26_500);
 /// How long a load balancer takes to use a front again that is ready.
 const NOTICED: Duration = Duration::from_millis(700);
 
-/// Who asks without a pause, each on a connection that it keeps.
-struct Callers {
-    over: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    tasks: Vec<JoinHandle<Result<()>>>,
-}
-
-impl Callers {
-    /// Pays for `url`, one voucher after the other.
-    fn pay(&mut self, payer: ByHand, url: String, client: Client, version: Version) {
-        let (over, answered) = (self.over.clone(), self.answered.clone());
-        self.tasks.push(tokio::spawn(async move {
-            for voucher in 1.. {
-                if over.load(Ordering::Relaxed) {
-                    break;
-                }
-                let request = payer.pay(&url, Amount::new(voucher)).version(version).build()?;
-                let answer = client.execute(request).await?;
-                ensure!(answer.status() == StatusCode::OK, "voucher {voucher} at {url}: {answer:?}");
-                ensure!(answer.version() == version, "{:?}", answer.version());
-                answer.bytes().await?;
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        }));
-    }
-
-    async fn stop(self) -> Result<usize> {
-        self.over.store(true, Ordering::Relaxed);
-        try_join_all(self.tasks).await?.into_iter().collect::<Result<()>>()?;
-        Ok(self.answered.load(Ordering::Relaxed))
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_rolling_restart_fails_no_request_and_each_front_ends_in_good_time() -> Result<()> {
-    let slow_ms = rounds(3_000, 20_000);
     let fronts =
         vec![("SLUICE_FRONT__TIMEOUTS__DRAIN_DELAY_MS", DRAIN_DELAY_MS), ("SLUICE_FRONT__TIMEOUTS__GRACE_MS", "25000")];
     let mut scene = Scene::set(Setting { fronts, ..Setting::default() }).await?;
-    let mut callers = Callers { over: Arc::default(), answered: Arc::default(), tasks: Vec::new() };
-    let slow = format!("{}/slow/{slow_ms}", scene.cluster.url());
+    let slow = format!("/slow/{}", rounds(3_000, 20_000));
+    let (slow, page) =
+        (Wish::of(&scene.cluster.upstream, &slow).await?, Wish::of(&scene.cluster.upstream, PAGE).await?);
+    let mut regulars = Regulars::default();
     for (place, payer) in scene.payers.iter().enumerate() {
-        let own = Client::builder().no_proxy().timeout(Duration::from_secs(60));
-        let (client, version) = if place % 2 == 0 {
-            (own.build()?, Version::HTTP_11)
-        } else {
-            (own.http2_prior_knowledge().build()?, Version::HTTP_2)
-        };
-        let url = if place < 4 { slow.clone() } else { scene.page() };
-        callers.pay(payer.clone(), url, client, version);
+        let version = if place % 2 == 0 { Version::HTTP_11 } else { Version::HTTP_2 };
+        let line = regulars.line(&scene.cluster.url(), version)?;
+        let (kind, wish) = if place < 4 { ("slow", &slow) } else { ("pages", &page) };
+        regulars.add(&format!("{version:?}, {kind}"), payer.clone(), &line, wish.clone());
     }
-    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
-    let most = rounds(0, 20_000);
-    let mut restarts = 0;
-    while restarts < 3 || callers.answered.load(Ordering::Relaxed) < most {
+    let (mut slowest, mut restarts) = (Duration::ZERO, 0);
+    while restarts < 3 || regulars.served() < rounds(500, 20_000) {
         let front = &mut scene.cluster.fronts[restarts % 3];
-        front.process()?.signal(Signal::SIGTERM)?;
         let told = Instant::now();
-        wait::until("the front to end", Duration::from_millis(1_500) + GRACE, async || {
-            ensure!(!front.is_running(), "it runs");
-            Ok(())
-        })
-        .await?;
+        front.ends(GRACE).await?;
         slowest = slowest.max(told.elapsed());
-        front.stop().await?; // it has ended: this only clears its place
         front.start_again()?;
         front.ready().await?;
         tokio::time::sleep(NOTICED).await;
         restarts += 1;
     }
-    let answered = callers.stop().await?;
-    println!(
-        "{answered} requests over {restarts} restarts in {:?}, 0 failed; the slowest end took {slowest:?}",
-        began.elapsed()
-    );
-    ensure!(answered >= most.max(500), "only {answered} requests");
-    Ok(())
+    let outcome = regulars.stop().await;
+    println!("{restarts} restarts, the slowest end took {slowest:?}\n{outcome}");
+    ensure!(outcome.failed.is_empty(), "{outcome}");
+    outcome.agrees_with(&scene.books().await?)
 }

@@ -7,11 +7,11 @@ use reqwest::StatusCode;
 use testkit::haproxy::{Backend, Client, Haproxy};
 use testkit::postgres::Postgres;
 use testkit::wait;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::program::Program;
-use crate::world::World;
+use crate::world::{FILE, World};
 
 /// What comes until the connection is closed.
 async fn to_the_end(stream: &mut TcpStream) -> String {
@@ -53,6 +53,42 @@ async fn sigterm_lets_requests_in_flight_end_and_exits_with_0() {
     let ended = program.process.check_running().unwrap_err().to_string();
     assert!(ended.contains("exit status: 0"), "{ended}");
     world.settles(&payer, (1, 1, 0)).await;
+}
+
+/// Reads until the answer that is under way has come to this.
+async fn hear(stream: &mut TcpStream, end: &str) -> String {
+    let mut heard = Vec::new();
+    while !heard.ends_with(end.as_bytes()) {
+        assert!(stream.read_buf(&mut heard).await.unwrap() > 0, "{}", String::from_utf8_lossy(&heard));
+    }
+    String::from_utf8(heard).unwrap()
+}
+
+/// Whoever keeps a connection learns in time that it ends, and never writes a request into one that was just closed.
+#[tokio::test]
+async fn a_front_that_drains_says_with_each_answer_that_it_is_the_last_of_its_connection() {
+    const REQUEST: &[u8] = b"GET /free.txt HTTP/1.1\r\nhost: x\r\n\r\n";
+    let world = World::new().await;
+    let payer = world.payer(100).await;
+    let program = Program::start(&world);
+    program.becomes("/readyz", StatusCode::OK).await;
+    let mut kept = program.ask("/free.txt", &reqwest::header::HeaderMap::new()).await;
+    assert!(!hear(&mut kept, FILE).await.contains("connection:"));
+    // Its head is sent before SIGTERM, its end after the drain delay.
+    let mut streamed = program.ask("/events/20", &payer.voucher(1)).await;
+    assert!(!hear(&mut streamed, "data: event 0\n\n\r\n").await.contains("connection:"));
+
+    program.process.signal(Signal::SIGTERM).unwrap();
+    program.becomes("/readyz", StatusCode::SERVICE_UNAVAILABLE).await;
+    kept.write_all(REQUEST).await.unwrap();
+    let last = to_the_end(&mut kept).await;
+    assert!(last.starts_with("HTTP/1.1 200") && last.contains("connection: close"), "{last}");
+
+    hear(&mut streamed, "\r\n0\r\n\r\n").await;
+    assert!(TcpStream::connect(program.listen).await.is_err(), "it accepts no more");
+    streamed.write_all(REQUEST).await.unwrap();
+    let last = to_the_end(&mut streamed).await;
+    assert!(last.starts_with("HTTP/1.1 200") && last.contains("connection: close"), "{last}");
 }
 
 #[tokio::test]

@@ -85,7 +85,12 @@ impl Service {
 
     /// Whether it was neither stopped nor killed, and did not end by itself.
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.check_running().is_ok())
+        self.check_running().is_ok()
+    }
+
+    /// Fails, with the end of its log, when it has ended.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process.as_mut().with_context(|| format!("{} is not running", self.name))?.check_running()
     }
 
     /// Waits until it says that it is ready; fails at once, with the end of its log, when it has ended.
@@ -121,6 +126,14 @@ impl Service {
     pub async fn stop(&mut self) -> Result<Duration> {
         let mut process = self.process.take().with_context(|| format!("{} is not running", self.name))?;
         process.stop(STOP).await
+    }
+
+    /// Likewise, with as much time as it is given; fails unless it ended as asked, with status 0.
+    pub async fn ends(&mut self, within: Duration) -> Result<()> {
+        let mut process = self.process.take().with_context(|| format!("{} is not running", self.name))?;
+        let status = process.terminate(within).await?;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(())
     }
 
     /// Starts it on the same ports. It is not waited for: see [`Service::ready`].
