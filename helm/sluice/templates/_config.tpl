@@ -5,6 +5,10 @@
 {{ include "sluice.toml.table" (dict "path" "database" "table" (merge $own .root.Values.config.database)) }}
 {{- end }}
 
+{{- define "sluice.config.telemetry" -}}
+{{- with .Values.config.telemetry }}{{ include "sluice.toml.table" (dict "path" "telemetry" "table" .) }}{{ end }}
+{{- end }}
+
 {{/* Fronts never talk to a chain, and are not told where it is. */}}
 {{- define "sluice.config.front" -}}
 {{ include "sluice.config.database" (dict "root" . "role" "front") }}
@@ -21,6 +25,7 @@
 {{- $_ := set $own "admin" (dict "user" .user "password_file" (printf "/secrets/admin/%s" .key)) }}
 {{- end }}{{ end }}
 {{- include "sluice.toml.table" (dict "path" "front" "table" (merge $own (deepCopy .Values.config.front))) }}
+{{- include "sluice.config.telemetry" . }}
 {{- end }}
 
 {{- define "sluice.config.background" -}}
@@ -45,6 +50,7 @@
 {{- end }}
 {{- include "sluice.toml.table" (dict "path" "queue" "table" (merge $own (deepCopy .Values.config.queue))) }}
 {{- end }}
+{{- include "sluice.config.telemetry" . }}
 {{- $watcher := dict "ops_listen" (printf "%s:9080" .Values.bindAddress) }}
 {{- include "sluice.toml.table" (dict "path" "watcher" "table" (merge $watcher (deepCopy .Values.config.watcher))) }}
 {{- $wallet := dict "ops_listen" (printf "%s:9080" .Values.bindAddress) }}

@@ -73,6 +73,9 @@ spec:
             - name: config
               mountPath: /etc/sluice
               readOnly: true
+            {{- if $root.Values.database.tls.existingSecret }}
+            {{- include "sluice.secretMount" "database-tls" | nindent 12 }}
+            {{- end }}
             {{- range .mounts }}
             {{- include "sluice.secretMount" . | nindent 12 }}
             {{- end }}
@@ -83,6 +86,9 @@ spec:
         - name: config
           configMap:
             name: {{ include "sluice.fullname" $root }}-{{ .config }}
+        {{- with include "sluice.databaseTls" $root }}
+        {{- . | nindent 8 }}
+        {{- end }}
         {{- range .volumes }}
         {{- . | nindent 8 }}
         {{- end }}

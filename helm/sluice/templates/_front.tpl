@@ -10,7 +10,7 @@
 {{- add (include "sluice.front.preStop" .) (div (add $ms 999) 1000) 10 -}}
 {{- end }}
 
-{{/* The most fronts there may be at a time, one of a rollout included. */}}
+{{/* The most fronts there may be at a time: in a quick rollout all the old ones are still ending when all the new ones are there. */}}
 {{- define "sluice.front.most" -}}
-{{- with .Values.front }}{{ add 1 (ternary .autoscaling.maxReplicas .replicas .autoscaling.enabled) }}{{ end -}}
+{{- with .Values.front }}{{ mul 2 (ternary .autoscaling.maxReplicas .replicas .autoscaling.enabled) }}{{ end -}}
 {{- end }}

@@ -22,6 +22,13 @@
 {{- include "sluice.egress" (dict "to" .Values.networkPolicy.database.to "ports" (list .Values.networkPolicy.database.port)) -}}
 {{- end }}
 
+{{/* Where traces go, if they do: a rule, indented, or nothing. */}}
+{{- define "sluice.egress.collector" -}}
+{{- with .Values.config.telemetry.otlp_endpoint -}}
+{{- include "sluice.egress" (dict "to" $.Values.networkPolicy.collector.to "ports" (list (include "sluice.port" .))) | nindent 4 -}}
+{{- end -}}
+{{- end }}
+
 {{/* The port of an address. */}}
 {{- define "sluice.port" -}}
 {{- $url := urlParse . -}}
@@ -87,6 +94,7 @@ spec:
     {{- if $.root.Values.queue.enabled }}
     {{- include "sluice.egress" (dict "to" .queue.to "ports" .queue.ports) | nindent 4 }}
     {{- end }}
+    {{- include "sluice.egress.collector" $.root }}
     {{- with .backgroundExtraEgress }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

@@ -29,6 +29,13 @@
   readOnly: true
 {{- end }}
 
+{{/* What the files that a database's address names are in, if there are any. */}}
+{{- define "sluice.databaseTls" -}}
+{{- with .Values.database.tls.existingSecret -}}
+{{ include "sluice.secretVolume" (dict "name" "database-tls" "secret" .) }}
+{{- end -}}
+{{- end }}
+
 {{/* Where and as whom a Pod runs: (dict "root" $ "component" "front"). */}}
 {{- define "sluice.placement" -}}
 {{- $values := index .root.Values .component -}}

@@ -112,6 +112,9 @@
 {{- $problems = append $problems (printf "%s.extraVolumes, extraEnv: the wallet's key (Secret `%s`) is for wallets alone" $component $key) -}}
 {{- end -}}
 {{- end -}}
+{{- if and $key (eq $key .Values.database.tls.existingSecret) -}}
+{{- $problems = append $problems (printf "database.tls.existingSecret: the wallet's key (Secret `%s`) is for wallets alone" $key) -}}
+{{- end -}}
 {{- $accounts := dict -}}
 {{- range $component := list "front" "watcher" "wallet" -}}
 {{- $account := (index $.Values $component).serviceAccount -}}

@@ -1,4 +1,4 @@
-{{/* A map as TOML. Numbers come as floating point from YAML and are whole here; what is null is left out. */}}
+{{/* A map as TOML. Numbers come as floating point from YAML, whole ones too; what is null is left out. */}}
 
 {{- define "sluice.toml.key" -}}
 {{- if regexMatch "^[A-Za-z0-9_-]+$" . }}{{ . }}{{ else }}{{ toRawJson . }}{{ end -}}
@@ -21,8 +21,10 @@
 {{- end -}}
 {{- end -}}
 { {{ join ", " $items }} }
-{{- else -}}
+{{- else if eq (int64 . | float64) (float64 .) -}}
 {{ int64 . }}
+{{- else -}}
+{{ . }}
 {{- end -}}
 {{- end }}
 

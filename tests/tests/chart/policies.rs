@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::helm::{Rendering, all, component_of, identity};
+use crate::helm::{Rendering, all, component_of, identity, one};
 
 #[test]
 fn nobody_is_root_or_can_write_or_may_more_than_anybody() -> Result<()> {
@@ -70,6 +70,27 @@ fn wallets_alone_have_anything_to_do_with_the_key() -> Result<()> {
             assert!(!names.contains(secret), "{rendering}: {:?} has {names:?}", identity(owner));
         }
     }
+    Ok(())
+}
+
+#[test]
+fn who_has_the_database_s_address_has_the_authority_that_it_names() -> Result<()> {
+    let rendering = one("every-key", "1.34", false)?;
+    let has_address = |container: &Value| {
+        list(&container["env"]).any(|variable| variable["name"].as_str().is_some_and(|name| name.contains("DATABASE")))
+    };
+    let mut who = BTreeSet::new();
+    for (owner, pod) in rendering.pods().filter(|(_, pod)| containers(pod).any(has_address)) {
+        let volume = list(&pod["volumes"]).find(|volume| volume["name"] == "database-tls").context("no volume")?;
+        assert_eq!(volume["secret"]["secretName"], "database-tls");
+        for container in containers(pod) {
+            let mut mounts = list(&container["volumeMounts"]);
+            let mount = mounts.find(|mount| mount["name"] == "database-tls").context("no mount")?;
+            assert_eq!((&mount["mountPath"], &mount["readOnly"]), (&"/secrets/database-tls".into(), &true.into()));
+        }
+        who.insert(component_of(owner));
+    }
+    assert_eq!(who, ["front", "migration", "wallet", "watcher"].into());
     Ok(())
 }
 
@@ -181,7 +202,7 @@ fn fronts_reach_the_database_and_upstreams_and_never_a_node_or_the_broker() -> R
     for (name, fronts, background) in [
         ("default", &[53, 80, 5432][..], &[53, 5432, 5671, 5672, 8545][..]),
         ("two-chains", &[53, 80, 443, 5432, 8443, 9000], &[53, 443, 5432, 5671, 5672, 8545]),
-        ("network", &[53, 4317, 5353, 6432, 8080], &[53, 4317, 5353, 5671, 5672, 6432, 8545]),
+        ("network", &[53, 4317, 4318, 5353, 6432, 8080], &[53, 4317, 4318, 5353, 5671, 5672, 6432, 8545]),
         ("broker", &[53, 80, 5432], &[53, 5432, 5671, 8545]),
         ("paid-test", &[53, 80, 5432], &[53, 443, 5432, 5671, 5672]),
     ] {

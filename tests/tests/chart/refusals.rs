@@ -15,7 +15,7 @@ const TWO_DEPLOYMENTS: &str = r#"
 "#;
 
 /// Values that are wrong by themselves: the schema says so.
-const WRONG: [(&str, &str); 24] = [
+const WRONG: [(&str, &str); 26] = [
     ("replicas: 3", "Additional property replicas is not allowed"),
     ("front: { replica: 3 }", "front: Additional property replica is not allowed"),
     ("config: { front: { listen: 0.0.0.0:80 } }", "config.front: Additional property listen is not allowed"),
@@ -59,15 +59,20 @@ const WRONG: [(&str, &str); 24] = [
     ),
     ("config: { wallet: { keys: { main: { key_file: /etc/key } } } }", "Does not match pattern '^/secrets/wallet/"),
     ("database: { front: { poolSize: 0 } }", "database.front.poolSize: Must be greater than or equal to 1"),
+    ("config: { telemetry: { sample: 2 } }", "config.telemetry.sample: Must be less than or equal to 1"),
+    (
+        "config: { telemetry: { otlp_endpoint: \"http://a:secret@b\" } }",
+        "config.telemetry.otlp_endpoint: Does not match pattern '^(https?://",
+    ),
 ];
 
 /// Values that are fine one by one, and cannot work together: the chart says which, and why.
-const IMPOSSIBLE: [(&str, &str); 26] = [
+const IMPOSSIBLE: [(&str, &str); 27] = [
     (
         "database: { maxConnections: 60 }",
         "database.maxConnections: 85 connections may be open (fronts 56, watchers and wallets 28, migration 1), but the server has 50 for us",
     ),
-    ("front: { autoscaling: { maxReplicas: 40 } }", "database.maxConnections: 357 connections may be open"),
+    ("front: { autoscaling: { maxReplicas: 40 } }", "database.maxConnections: 589 connections may be open"),
     (
         "database: { front: { existingSecret: \"\" } }",
         "database.front.existingSecret: name the Secret that has the database's address",
@@ -84,6 +89,10 @@ const IMPOSSIBLE: [(&str, &str); 26] = [
         "watcher: { extraEnv: [{ name: K, valueFrom: { secretKeyRef: { name: sluice-wallet, key: key.json } } }] }",
         "watcher.extraVolumes, extraEnv: the wallet's key",
     ),
+    (
+        "database: { tls: { existingSecret: sluice-wallet } }",
+        "database.tls.existingSecret: the wallet's key (Secret `sluice-wallet`) is for wallets alone",
+    ),
     ("wallet: { serviceAccount: { create: false } }", "wallet.serviceAccount.name: needed where none is created"),
     (
         "wallet: { serviceAccount: { name: sluice-front } }",
@@ -92,7 +101,7 @@ const IMPOSSIBLE: [(&str, &str); 26] = [
     ("front: { tls: { enabled: true } }", "front.tls.existingSecret: name the Secret that has tls.crt and tls.key"),
     ("front: { admin: { enabled: true } }", "front.admin.existingSecret: name the Secret that has the password"),
     ("front: { ingress: { enabled: true } }", "front.ingress.hosts: name at least one"),
-    ("front: { autoscaling: { minReplicas: 7 } }", "front.autoscaling.minReplicas: 7 is more than maxReplicas, 6"),
+    ("front: { autoscaling: { minReplicas: 7 } }", "front.autoscaling.minReplicas: 7 is more than maxReplicas, 4"),
     ("config: { front: { proxy_protocol: true } }", "config.front.proxy_protocol: needs config.front.trusted_proxies"),
     (
         "queue: { existingSecret: \"\" }",
