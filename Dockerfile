@@ -1,17 +1,18 @@
 # One image with all programs, and nothing else in it:
-#   buildah bud --tag sluice .        or: docker build --tag sluice .
-# Where images cannot be pulled, BUILDER is any local image with Rust, a C compiler and CA certificates.
+#   docker build --tag sluice .        or, where images cannot be pulled: cargo xtask image
+# BUILDER is any image with Rust, a C compiler with a static libc, and CA certificates. PROFILE is cargo's: tests run `dev`.
 ARG BUILDER=rust:1.95
 FROM ${BUILDER} AS build
+ARG PROFILE=release
 WORKDIR /src
 COPY . .
 # Without any library of a system to load: what the linker takes from glibc is in the program. Naming the target keeps the
 # flag from what runs during the build.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
  && export CARGO_TARGET_DIR=/build RUSTFLAGS="-C target-feature=+crt-static" \
- && cargo build --release --locked --target "$target" -p front -p watcher -p wallet -p cli --bins \
+ && cargo build --profile "$PROFILE" --locked --target "$target" -p front -p watcher -p wallet -p cli --bins \
  && mkdir -p /out/bin /out/etc/ssl/certs /out/etc/sluice \
- && cd "/build/$target/release" && cp front watcher wallet sluice /out/bin/ \
+ && cd "/build/$target/$(echo "$PROFILE" | sed 's/^dev$/debug/')" && cp front watcher wallet sluice /out/bin/ \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ \
  && echo 'sluice:x:65532:65532::/:/sbin/nologin' > /out/etc/passwd \
  && echo 'sluice:x:65532:' > /out/etc/group

@@ -25,6 +25,9 @@ rm -rf "$root/root/sluice"
 git clone -q "$repository" "$root/root/sluice"
 mkdir -p "$root/opt/rust"
 
+# Containers are started in it, for which its root has to be a mount, and /sys to be there.
+mount --bind "$root" "$root"
+mount --rbind /sys "$root/sys"
 mount --bind /proc "$root/proc"
 mount --bind /dev "$root/dev"
 mount --bind "$toolchain" "$root/opt/rust"

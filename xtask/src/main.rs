@@ -7,6 +7,7 @@ mod bench;
 mod chart;
 mod check;
 mod cluster;
+mod image;
 mod paths;
 mod run;
 mod setup;
@@ -62,6 +63,15 @@ enum Task {
     },
     /// Write anew what is made from the Helm chart: k8s/, and the table of values in its README
     Chart,
+    /// Build the container image from the Dockerfile, with this machine's Rust and podman; nothing is pulled
+    Image {
+        /// Its name
+        #[arg(long, default_value = "sluice")]
+        tag: String,
+        /// Cargo's profile for the programs in it: `release`, or `dev`, which is built sooner
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
     /// Format, lints, docs, licences, layers, artefacts, migrations, instructions per payment, the chart
     Check,
     /// What CI runs: check, then test, and one last line for both
@@ -79,6 +89,7 @@ fn main() -> ExitCode {
         Task::Soak { args } => test::soak(&args).map(Tally::report),
         Task::Bench { args } => bench::run(&args),
         Task::Chart => chart::write().map(|()| ExitCode::SUCCESS),
+        Task::Image { tag, profile } => image::build(&tag, &profile).map(|()| ExitCode::SUCCESS),
         Task::Check => check::run().map(Tally::report),
         Task::Ci => ci().map(Tally::report),
         Task::Setup => setup::run(&setup::ALL).and_then(|()| setup::run(&setup::COUNT)).map(|()| ExitCode::SUCCESS),

@@ -44,6 +44,10 @@ pub(crate) enum Tool {
     Prometheus,
     /// Reads `docker-compose.yml`.
     Compose,
+    /// Builds the image, and runs it.
+    Podman,
+    /// Reads the plain manifests.
+    Kubectl,
     /// Renders the chart.
     Helm,
     /// What reads the chart beside it: Kubernetes' schemas, and Helm 4.
@@ -55,6 +59,8 @@ pub(crate) const CLUSTER: [Tool; 5] = [Tool::Postgres, Tool::Rabbit, Tool::Hapro
 /// What `bench` needs: a ledger, a load balancer, and the peers with their chain.
 pub(crate) const BENCH: [Tool; 6] =
     [Tool::Postgres, Tool::Haproxy, Tool::Node, Tool::Anvil, Tool::RaidenClient, Tool::X402Express];
+/// What `image` needs.
+pub(crate) const IMAGE: [Tool; 1] = [Tool::Podman];
 /// What `check` needs.
 pub(crate) const CHECK: [Tool; 3] = [Tool::Node, Tool::Solc, Tool::Helm];
 /// What `chart` needs.
@@ -62,7 +68,7 @@ pub(crate) const CHART: [Tool; 2] = [Tool::Node, Tool::Helm];
 /// What one step of `check` needs, which says so and goes on where it cannot be had.
 pub(crate) const COUNT: [Tool; 1] = [Tool::Valgrind];
 /// What the tests need: everything else.
-pub(crate) const ALL: [Tool; 14] = [
+pub(crate) const ALL: [Tool; 16] = [
     Tool::Postgres,
     Tool::Rabbit,
     Tool::Haproxy,
@@ -75,6 +81,8 @@ pub(crate) const ALL: [Tool; 14] = [
     Tool::X402Express,
     Tool::Prometheus,
     Tool::Compose,
+    Tool::Podman,
+    Tool::Kubectl,
     Tool::Helm,
     Tool::ChartReaders,
 ];
@@ -93,7 +101,9 @@ pub(crate) fn run(tools: &[Tool]) -> Result<()> {
             | Tool::Chromium
             | Tool::Valgrind
             | Tool::Prometheus
-            | Tool::Compose => {}
+            | Tool::Compose
+            | Tool::Podman
+            | Tool::Kubectl => {}
             Tool::Anvil => npm::anvil()?,
             Tool::Solc => npm::solc()?,
             Tool::RaidenClient => {

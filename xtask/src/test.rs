@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::tally::Tally;
-use crate::{run, setup};
+use crate::{image, run, setup};
 
 /// Where faults are injected, by package: what `soak` runs.
 const FAULTS: [&str; 8] = ["-p", "tests", "-p", "wallet", "-p", "watcher", "-p", "queue"];
@@ -50,6 +50,11 @@ fn run_as(form: Form, args: &[String]) -> Result<Tally> {
         run::read(run::cargo()?.args(["test", "--workspace", "--no-run"]).args(report)).map(|built| packages(&built))
     })?;
 
+    let image = if runs_image(args) { image::build_tested() } else { Ok(()) };
+    if let Err(error) = &image {
+        eprintln!("    {error:#}");
+    }
+
     println!("==> cargo test");
     let (reader, writer) = pipe().context("cannot open a pipe")?;
     let mut tests = {
@@ -69,6 +74,9 @@ fn run_as(form: Form, args: &[String]) -> Result<Tally> {
         println!("cargo test ended with {status} and no failed test: counted as one");
         results.total += Tally::failure();
     }
+    if image.is_err() {
+        results.total += Tally::failure();
+    }
     println!("\n{}    all of it in {}", results.table, run::seconds(start.elapsed()));
     Ok(results.total)
 }
@@ -77,6 +85,11 @@ fn run_as(form: Form, args: &[String]) -> Result<Tally> {
 fn whole_workspace(args: &[String]) -> Option<&'static str> {
     let some = args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     (!some).then_some("--workspace")
+}
+
+/// Whether the tests of the image are asked for: by everything, or by name (`-- -p tests --test image`).
+fn runs_image(args: &[String]) -> bool {
+    args.is_empty() || args.iter().any(|arg| arg == "image")
 }
 
 #[derive(Default)]

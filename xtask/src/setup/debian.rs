@@ -46,6 +46,8 @@ fn missing(tool: Tool) -> Option<&'static [&'static str]> {
             (paths::on_path("prometheus").is_some() && paths::on_path("promtool").is_some(), &["prometheus"])
         }
         Tool::Compose => (paths::on_path("docker-compose").is_some(), &["docker-compose"]),
+        Tool::Kubectl => (paths::on_path("kubectl").is_some(), &["kubernetes-client"]),
+        Tool::Podman => (paths::on_path("podman").is_some() && runc().is_some(), &["podman", "runc", "uidmap"]),
         Tool::Anvil | Tool::Solc | Tool::PageLibraries | Tool::X402Express | Tool::Helm => (true, &[]),
     };
     (!there).then_some(packages)
@@ -75,6 +77,12 @@ fn epmd() -> Option<PathBuf> {
 fn haproxy() -> Option<PathBuf> {
     let sbin = Path::new("/usr/sbin/haproxy");
     paths::on_path("haproxy").or_else(|| sbin.is_file().then(|| sbin.to_path_buf()))
+}
+
+/// It starts containers also where podman's usual `crun` does not, such as in a container.
+fn runc() -> Option<PathBuf> {
+    let sbin = Path::new("/usr/sbin/runc");
+    paths::on_path("runc").or_else(|| sbin.is_file().then(|| sbin.to_path_buf()))
 }
 
 /// `testkit::paths` looks for the same names.
