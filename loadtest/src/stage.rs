@@ -31,6 +31,9 @@ pub const STREAMED_PATH: &str = "/proxied/streamed";
 /// As static, paid on the deployment whose terms are `credit`.
 pub const CREDIT_PATH: &str = "/credit";
 
+/// What PostgreSQL keeps of its tables in memory, in MiB: less than a tenth of what is usual on a machine like this, and
+/// enough for the channels that pay.
+const SHARED_BUFFERS: u32 = 512;
 const READY: Duration = Duration::from_secs(30);
 
 /// Everything that a measurement needs.
@@ -81,7 +84,11 @@ impl Stage {
     /// When something does not start.
     pub async fn set(setting: Setting) -> Result<Stage> {
         let scratch = Scratch::new("loadtest")?;
-        let options = postgres::Options { slow_fsync: setting.slow_disk, ..postgres::Options::default() };
+        let options = postgres::Options {
+            slow_fsync: setting.slow_disk,
+            shared_buffers: SHARED_BUFFERS,
+            ..postgres::Options::default()
+        };
         let (postgres, upstream) = tokio::try_join!(Postgres::start_with(options), Helper::start(&["upstream"]))?;
         postgres.database("sluice").await?;
         let database = postgres.socket_url("sluice");

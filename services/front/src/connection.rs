@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use runtime::Shutdown;
 use runtime::config::{Limits, Timeouts};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -43,11 +43,11 @@ type Wire = Either<Stream, Box<TlsStream<Stream>>>;
 pub(crate) type Speaker = auto::Builder<TokioExecutor>;
 
 /// When connections end.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct End {
-    /// Once this has begun, each answer on HTTP/1.1 says that it is the last of its connection: its client is not to find a connection
+    /// Once this is so, each answer on HTTP/1.1 says that it is the last of its connection: its client is not to find a connection
     /// closed into which it has just written the next request. (On HTTP/2 it never does.)
-    pub(crate) drain: Shutdown,
+    pub(crate) is_draining: Arc<AtomicBool>,
     /// Then all others end, with the requests that they have.
     pub(crate) closing: CancellationToken,
 }
@@ -110,14 +110,14 @@ async fn converse(
     patience: &Arc<Patience>,
     wire: Wire,
     peer: Peer,
-    End { drain, closing }: End,
+    End { is_draining, closing }: End,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        let (version, drain) = (request.version(), drain.clone());
+        let (version, is_draining) = (request.version(), is_draining.clone());
         let (front, in_progress) = (front.clone(), patience.begin(version));
         async move {
             let mut answer = admit(&front, peer, None, request.map(body::boxed), Some(in_progress)).await;
-            if drain.has_begun() && version < Version::HTTP_2 {
+            if version < Version::HTTP_2 && is_draining.load(Ordering::Relaxed) {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,7 +11,6 @@ use runtime::Shutdown;
 use runtime::config;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{self, End, Speaker};
@@ -64,9 +64,11 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// ```
 pub(crate) async fn serve(front: Arc<Front>, listeners: Listeners, shutdown: Shutdown) {
     let drain_delay = front.timeouts.drain_delay;
-    let house = House::open(front, shutdown.clone());
+    let house = House::open(front);
+    let is_draining = house.end.is_draining.clone();
     let mut last_orders = pin!(async {
         shutdown.begun().await;
+        is_draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(drain_delay).await;
     });
     loop {
@@ -104,12 +106,12 @@ struct House {
 }
 
 impl House {
-    fn open(front: Arc<Front>, drain: Shutdown) -> House {
+    fn open(front: Arc<Front>) -> House {
         House {
             speaker: Arc::new(connection::speaker(&front.limits)),
             places: Arc::new(Semaphore::new(front.limits.connections)),
             connections: TaskTracker::new(),
-            end: End { drain, closing: CancellationToken::new() },
+            end: End::default(),
             front,
         }
     }

@@ -20,11 +20,6 @@ use crate::{LedgerError, Settings};
 /// Between two attempts to connect. In between, everything asked fails at once.
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 
-/// A batch this large says that payments come faster than commits.
-const BUSY: usize = 16;
-/// Then the next one is filled for a moment more: that costs a payment little time, and saves PostgreSQL half its commits.
-const MOMENT: Duration = Duration::from_millis(1);
-
 /// A connection, and how batches run on it.
 pub(super) struct Lane {
     address: Address,
@@ -46,7 +41,6 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(lane.batch_max);
-    let mut busy = false;
     loop {
         tokio::select! {
             biased;
@@ -55,13 +49,6 @@ pub(super) async fn run(
                 if taken == 0 {
                     return;
                 }
-                if busy {
-                    tokio::time::sleep(MOMENT).await;
-                    while batch.len() < lane.batch_max && let Ok(entry) = queue.try_recv() {
-                        batch.push(entry);
-                    }
-                }
-                busy = batch.len() >= BUSY;
                 metrics::gauge!("ledger_queue_length").set(count(queue.len()));
                 batch.retain(|entry| !entry.is_abandoned());
                 for entry in lane.run(take(&mut batch), Lock::Free).await {
