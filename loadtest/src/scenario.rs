@@ -239,7 +239,7 @@ pub fn all() -> Vec<Scenario> {
             name: "µRaiden",
             about: "the original's own proxy, as it comes from PyPI",
             server: Server::Microraiden,
-            connections: 8,
+            connections: 14,
             at_most: 400.0,
             ..static_paid.clone()
         },
