@@ -132,10 +132,13 @@ impl Ledger {
                 DELETE FROM cursors WHERE deployment = $1 AND halted IS NOT NULL RETURNING deployment
             ), unsaid AS (
                 UPDATE events SET orphaned = true WHERE deployment IN (SELECT deployment FROM resumed)
+            ), locked AS MATERIALIZED (
+                SELECT e.channel FROM epochs e JOIN channels c ON c.id = e.channel
+                WHERE c.deployment IN (SELECT deployment FROM resumed) ORDER BY e.channel FOR UPDATE OF e
             ), unknown AS (
                 UPDATE channels SET confirmed = false, deposit = 0, pending = 0, claimed = 0, status = 'absent',
                                     requested = NULL, deadline_block = NULL, deadline_time = NULL
-                WHERE deployment IN (SELECT deployment FROM resumed)
+                WHERE id IN (SELECT channel FROM locked)
             )
             SELECT deployment FROM resumed";
         let resumed = self.inner.database.write("resume", sql, &[&deployment]).await?;

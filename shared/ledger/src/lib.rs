@@ -10,7 +10,7 @@
 //!  │   bounded queue   │
 //!  └─────────┬─────────┘  whatever came while the last batch committed
 //!            ▼
-//!  BEGIN ─ lock and read epochs in key order, SKIP LOCKED ─ read channels, freshness, holds      1st round trip
+//!  BEGIN ─ lock and read epochs in key order, SKIP LOCKED ─ read freshness, holds, new channels  1st round trip
 //!            │                    └── locked by others: the patient lane, bounded waiting
 //!            ▼
 //!  channel::{hold, charge, capture, release} in the order of arrival, on rows in memory
@@ -127,7 +127,8 @@ impl Ledger {
     pub async fn forgetful(settings: &Settings) -> Result<Ledger, LedgerError> {
         let honest = Ledger::connect(settings).await?;
         let rows = honest.inner.database.read("accounts", rows::accounts!("accounts", ""), &[]).await?;
-        let accounts = rows.iter().map(rows::account).collect::<Result<_, _>>()?;
+        let account = |row| rows::account(row).map(|(channel, epoch)| (Arc::new(channel), epoch));
+        let accounts = rows.iter().map(account).collect::<Result<_, _>>()?;
         honest.close().await;
         let (database, calm) = (Database::new(settings)?, Arc::new(Calm::new()));
         let (writer, listener) = (Writer::forgetful(settings, accounts)?, Listener::start(settings)?);

@@ -1,7 +1,7 @@
-//! One batch, one transaction, two round trips (three when a voucher was seen before).
+//! One batch, one transaction, two round trips (three when a voucher was seen before, or a channel is no longer as we know it).
 //!
 //! ```text
-//! BEGIN · lock · read channels, freshness, holds      rules, in memory      write epochs, holds · COMMIT      answer
+//! BEGIN · lock · read freshness, holds, new channels  rules, in memory      write epochs, holds · COMMIT      answer
 //! └───────────── one round trip ──────────────┘                             └───── one round trip ─────┘
 //! ```
 //! Statements are pipelined: when one fails, those behind it fail with it, and COMMIT rolls back.
@@ -47,7 +47,7 @@ pub(super) enum Failure {
 
 /// Runs the entries in one transaction and leaves each its answer. Returns the channels that were left out.
 pub(super) async fn run(
-    connection: &Connection,
+    connection: &mut Connection,
     entries: &mut [Entry],
     lock: Lock,
     limits: &Limits,

@@ -30,7 +30,7 @@ pub(super) struct Books {
 
 /// A channel and its epochs.
 struct Account {
-    channel: Channel,
+    channel: Arc<Channel>,
     /// In the order of their numbers.
     epochs: Vec<Counters>,
     agreed_now: bool,
@@ -69,7 +69,7 @@ impl Books {
     /// Books of these accounts and holds; `fresh` are the deployments that may sell, with what all their channels owe,
     /// `debts` what payers owe in all.
     pub(super) fn open(
-        accounts: Vec<(Channel, Epoch)>,
+        accounts: Vec<(Arc<Channel>, Epoch)>,
         fresh: HashMap<String, Amount>,
         holds: Holds,
         debts: Debts,
@@ -194,9 +194,9 @@ impl Books {
         let account = self.accounts.get_mut(&agree.channel).ok_or(CloseRefusal::NotOpen)?;
         let Counters { epoch, .. } = account.epochs.last().ok_or(CloseRefusal::NotOpen)?;
         let before = account.channel.agreed_close;
-        agree_close(&mut account.channel, epoch, agree.amount)?;
+        agree_close(Arc::make_mut(&mut account.channel), epoch, agree.amount)?;
         account.agreed_now |= account.channel.agreed_close != before;
-        Ok((account.channel.clone(), epoch.clone()))
+        Ok(((*account.channel).clone(), epoch.clone()))
     }
 
     /// The newest voucher; `None` for all of them when a close was asked for or agreed to, or a call would be disturbed.
@@ -228,7 +228,7 @@ impl Books {
         let mut changes = Changes::default();
         for (id, account) in &self.accounts {
             let touched = account.epochs.iter().filter(|counters| counters.touched);
-            changes.epochs.extend(touched.map(|counters| (&account.channel, &counters.epoch)));
+            changes.epochs.extend(touched.map(|counters| (&*account.channel, &counters.epoch)));
             changes.takings.extend(account.takings.iter().map(|taking| (*id, taking)));
             if let (true, Some(amount)) = (account.agreed_now, account.channel.agreed_close) {
                 changes.agreed.push((*id, amount));

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use tokio_postgres::{Error, Statement};
 
+use super::known::Known;
 use crate::address::Address;
 use crate::rows::{channel_columns, epoch_columns, hold_columns};
 use crate::session::Session;
@@ -13,6 +14,7 @@ use crate::{LedgerError, guard};
 pub(super) struct Connection {
     session: Session,
     pub(super) statements: Statements,
+    pub(super) known: Known,
 }
 
 pub(super) struct Statements {
@@ -37,7 +39,7 @@ impl Connection {
         let session = Session::open(address, purpose).await.map_err(LedgerError::before_commit)?;
         guard::check(&session, single_node).await?;
         let statements = Statements::prepare(&session).await.map_err(LedgerError::before_commit)?;
-        Ok(Connection { session, statements })
+        Ok(Connection { session, statements, known: Known::nothing() })
     }
 }
 
@@ -54,14 +56,14 @@ impl Deref for Connection {
 /// made with it (the CHECK `one_epoch`).
 const LOCK_FREE: &str = concat!(
     "-- lock_free
-    SELECT e.channel, ",
+    SELECT e.channel, e.revision, ",
     epoch_columns!(),
     " FROM epochs e WHERE e.channel = ANY($1) ORDER BY e.channel, e.number FOR UPDATE SKIP LOCKED"
 );
 
 const LOCK_WAIT: &str = concat!(
     "-- lock_wait
-    SELECT e.channel, ",
+    SELECT e.channel, e.revision, ",
     epoch_columns!(),
     " FROM epochs e WHERE e.channel = ANY($1) ORDER BY e.channel, e.number FOR UPDATE"
 );

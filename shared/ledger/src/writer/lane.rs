@@ -125,7 +125,7 @@ impl Lane {
     }
 
     /// The connection, made anew when it was lost; not more often than every [`RECONNECT_AFTER`].
-    async fn connection(&mut self) -> Result<&Connection, LedgerError> {
+    async fn connection(&mut self) -> Result<&mut Connection, LedgerError> {
         if self.connection.as_ref().is_some_and(|connection| connection.is_closed()) {
             self.connection = None;
             self.calm.disturb();

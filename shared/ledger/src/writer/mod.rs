@@ -20,6 +20,7 @@ mod entry;
 #[cfg(feature = "forgetful")]
 mod forgetful;
 mod holds;
+mod known;
 mod lane;
 mod patient;
 mod read;
@@ -66,7 +67,7 @@ impl Writer {
     #[cfg(feature = "forgetful")]
     pub(crate) fn forgetful(
         settings: &Settings,
-        accounts: Vec<(channel::Channel, channel::Epoch)>,
+        accounts: Vec<(Arc<channel::Channel>, channel::Epoch)>,
     ) -> Result<Writer, LedgerError> {
         let (queue, entries) = mpsc::channel(settings.queue_max);
         let stop = CancellationToken::new();

@@ -1,10 +1,12 @@
-//! The first round trip: lock, and read what the rules need. Only vouchers seen before take a second one.
+//! The first round trip: lock, and read what the rules need. Only vouchers seen before, and channels that are no longer as
+//! this connection knows them, take a second one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
-use channel::{Amount, ChannelId, Epoch, RequestHash, Step};
+use channel::{Amount, Channel, ChannelId, Epoch, RequestHash, Step};
 use futures::join;
 use postgres_types::ToSql;
 use tokio_postgres::error::SqlState;
@@ -17,18 +19,20 @@ use super::connection::Connection;
 use super::debts::Debts;
 use super::entry::Entry;
 use super::holds::{Holds, Stored};
+use super::known::{Known, Version};
 use super::totals::{Lately, Sum};
 use crate::{LedgerError, Order, rows};
 
 /// Opens the transaction and the books. Also returns the channels that somebody else has locked.
 pub(super) async fn read(
-    connection: &Connection,
+    connection: &mut Connection,
     entries: &[Entry],
     lock: Lock,
     lately: &Lately,
 ) -> Result<(Books, HashSet<ChannelId>), Failure> {
     let wanted = Wanted::by(entries);
-    let found = find(connection, &wanted, lock).await;
+    let known = connection.known.of(wanted.sales.keys());
+    let found = find(connection, &wanted, &known, lock).await;
     if let (Lock::Wait, Err(error)) = (lock, &found)
         && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     {
@@ -36,12 +40,12 @@ pub(super) async fn read(
         return Ok((Books::default(), wanted.sales.into_keys().collect()));
     }
     let found = or_roll_back(connection, found).await?;
-    let epochs = epochs(&found.locked).map_err(Failure::Connection)?;
-    let Retries { channels, hashes, counts } = &Retries::among(entries, &wanted.sales, &epochs);
-    let by_hash = &connection.statements.holds_by_hash;
-    let retried = ask(connection, by_hash, counts.len(), [channels, hashes, counts]).await;
-    let retried = or_roll_back(connection, retried).await?;
-    open_books(&found, epochs, &retried, lately).map_err(Failure::Connection)
+    let locked = locked(&found.locked).map_err(Failure::Connection)?;
+    let more = find_more(connection, entries, &wanted, &known, &locked).await;
+    let more = or_roll_back(connection, more).await?;
+    let read = found.channels.iter().chain(&more.channels);
+    let channels = channels(&mut connection.known, known, read, &locked).map_err(Failure::Connection)?;
+    open_books(&found, channels, locked, &more.retried, lately).map_err(Failure::Connection)
 }
 
 /// The rows of the first round trip.
@@ -53,8 +57,15 @@ struct Found {
     holds: [Vec<Row>; 2],
 }
 
-async fn find(connection: &Connection, wanted: &Wanted<'_>, lock: Lock) -> Result<Found, Error> {
+async fn find(
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+    known: &HashMap<ChannelId, Version>,
+    lock: Lock,
+) -> Result<Found, Error> {
     let statements = &connection.statements;
+    let new = wanted.sales.keys().filter(|id| !known.contains_key(*id));
+    let new: Vec<&[u8]> = new.map(|id| id.0.as_slice()).collect();
     let Columns { channels, limited, deployments, holds, requests } = &Columns::of(wanted);
     let (begin, lock_statement) = match lock {
         Lock::Free => ("BEGIN", &statements.lock_free),
@@ -63,7 +74,7 @@ async fn find(connection: &Connection, wanted: &Wanted<'_>, lock: Lock) -> Resul
     let (begun, locked, channels, debts, fresh, by_id, by_request) = join!(
         connection.batch_execute(begin),
         ask(connection, lock_statement, channels.len(), [channels]),
-        ask(connection, &statements.channels, channels.len(), [channels]),
+        ask(connection, &statements.channels, new.len(), [&new]),
         ask(connection, &statements.debts, limited.len(), [limited]),
         ask(connection, &statements.fresh, deployments.len(), [deployments]),
         ask(connection, &statements.holds_by_id, holds.len(), [holds]),
@@ -94,24 +105,70 @@ async fn or_roll_back<T>(connection: &Connection, found: Result<T, Error>) -> Re
     }
 }
 
-/// The counters that are ours to move: the schema has one epoch to a channel.
-fn epochs(locked: &[Row]) -> Result<HashMap<ChannelId, Epoch>, LedgerError> {
-    locked.iter().map(|row| Ok((rows::channel_id(row, 0)?, rows::epoch(row, 1)?))).collect()
+/// Counters that are ours to move, and the revision of their channel's row: the schema has one epoch to a channel.
+type Locked = HashMap<ChannelId, (Epoch, i64)>;
+
+fn locked(rows: &[Row]) -> Result<Locked, LedgerError> {
+    rows.iter().map(|row| Ok((rows::channel_id(row, 0)?, (rows::epoch(row, 2)?, rows::get(row, 1)?)))).collect()
+}
+
+/// The rows of the second round trip.
+struct More {
+    /// Of channels that are no longer as they were known.
+    channels: Vec<Row>,
+    /// Holds that vouchers seen before may take over.
+    retried: Vec<Row>,
+}
+
+async fn find_more(
+    connection: &Connection,
+    entries: &[Entry],
+    wanted: &Wanted<'_>,
+    known: &HashMap<ChannelId, Version>,
+    locked: &Locked,
+) -> Result<More, Error> {
+    let statements = &connection.statements;
+    let changed = known.iter().filter(|(id, known)| locked.get(id).is_some_and(|(_, now)| *now != known.revision));
+    let changed: Vec<&[u8]> = changed.map(|(id, _)| id.0.as_slice()).collect();
+    let Retries { channels, hashes, counts } = &Retries::among(entries, &wanted.sales, locked);
+    let (channels, retried) = join!(
+        ask(connection, &statements.channels, changed.len(), [&changed]),
+        ask(connection, &statements.holds_by_hash, counts.len(), [channels, hashes, counts]),
+    );
+    Ok(More { channels: channels?, retried: retried? })
+}
+
+/// All channels there are of those asked for. Rows that were read under a lock are kept for the next batch.
+fn channels<'a>(
+    keep: &mut Known,
+    known: HashMap<ChannelId, Version>,
+    read: impl Iterator<Item = &'a Row>,
+    locked: &Locked,
+) -> Result<HashMap<ChannelId, Arc<Channel>>, LedgerError> {
+    let mut channels: HashMap<_, _> = known.into_iter().map(|(id, version)| (id, version.channel)).collect();
+    for row in read {
+        let channel = Arc::new(rows::channel(row)?);
+        if let Some((_, revision)) = locked.get(&channel.id) {
+            keep.keep(Version { channel: channel.clone(), revision: *revision });
+        }
+        channels.insert(channel.id, channel);
+    }
+    Ok(channels)
 }
 
 fn open_books(
     found: &Found,
-    mut epochs: HashMap<ChannelId, Epoch>,
+    channels: HashMap<ChannelId, Arc<Channel>>,
+    mut locked: Locked,
     retried: &[Row],
     lately: &Lately,
 ) -> Result<(Books, HashSet<ChannelId>), LedgerError> {
-    let (mut accounts, mut locked_elsewhere) = (Vec::with_capacity(found.channels.len()), HashSet::new());
-    for row in &found.channels {
-        let channel = rows::channel(row)?;
-        match epochs.remove(&channel.id) {
-            Some(epoch) => accounts.push((channel, epoch)),
+    let (mut accounts, mut locked_elsewhere) = (Vec::with_capacity(channels.len()), HashSet::new());
+    for (id, channel) in channels {
+        match locked.remove(&id) {
+            Some((epoch, _)) => accounts.push((channel, epoch)),
             None => {
-                locked_elsewhere.insert(channel.id);
+                locked_elsewhere.insert(id);
             }
         }
     }
@@ -206,18 +263,17 @@ struct Retries<'a> {
 }
 
 impl<'a> Retries<'a> {
-    fn among(
-        entries: &'a [Entry],
-        sales: &HashMap<ChannelId, usize>,
-        epochs: &HashMap<ChannelId, Epoch>,
-    ) -> Retries<'a> {
+    fn among(entries: &'a [Entry], sales: &HashMap<ChannelId, usize>, locked: &Locked) -> Retries<'a> {
         let mut counts: HashMap<(&ChannelId, &RequestHash), i64> = HashMap::new();
         for entry in entries {
             let Entry::Sell(ask) = entry else { continue };
             let Order { voucher, request, terms, .. } = &ask.question;
             // Another sale of this batch may be what makes the voucher one that was seen before.
             let seen = |epoch: &Epoch| voucher.amount <= epoch.authorised || sales[&voucher.channel] > 1;
-            if request.id.is_none() && terms.step != Step::Any && epochs.get(&voucher.channel).is_some_and(seen) {
+            if request.id.is_none()
+                && terms.step != Step::Any
+                && locked.get(&voucher.channel).is_some_and(|(epoch, _)| seen(epoch))
+            {
                 *counts.entry((&voucher.channel, &request.hash)).or_default() += 1;
             }
         }
