@@ -100,3 +100,9 @@ pub fn median(mut figures: Vec<Figure>) -> Option<Figure> {
     let middle = figures.len() / 2;
     figures.into_iter().nth(middle)
 }
+
+/// The middle one of several numbers.
+pub fn middle(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied()
+}

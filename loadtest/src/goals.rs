@@ -1,8 +1,10 @@
-//! What we want to reach, in ratios of one run wherever that says more than a rate of one machine.
+//! What we want to reach, in ratios wherever they say more than the rates of one machine: of one round each, whose scenarios
+//! were measured within seconds of each other, and the median of those.
 
 use serde::Serialize;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, middle};
+use crate::run::{Figures, medians};
 
 /// One aim, and how far we are.
 #[derive(Clone, Debug, Serialize)]
@@ -17,16 +19,20 @@ pub struct Goal {
     pub reached: bool,
 }
 
-/// All that can be judged from these medians.
-pub fn all(medians: &[Figure]) -> Vec<Goal> {
+/// All that can be judged from these figures.
+pub fn all(figures: &Figures) -> Vec<Goal> {
+    let medians = medians(figures);
     let figure = |name: &str| medians.iter().find(|figure| figure.name == name);
     let rate = |name: &str| figure(name).map(|figure| figure.per_second);
-    let ratio = |one: &str, other: &str| Some(rate(one)? / rate(other)?);
+    let rounds = |name: &str| figures.iter().find(|(scenario, _)| scenario.name == name).map(|(_, rounds)| rounds);
+    let ratio_of = |what: fn(&Figure) -> f64, one: &str, other: &str| {
+        middle(rounds(one)?.iter().zip(rounds(other)?).map(|(one, other)| what(one) / what(other)).collect())
+    };
+    let ratio = |one: &str, other: &str| ratio_of(|figure| figure.per_second, one, other);
     let at_least = |what, goal: f64, unit: &str, measured: Option<f64>| Goal::of(what, "≥", goal, unit, measured);
     let at_most = |what, goal: f64, unit: &str, measured: Option<f64>| Goal::of(what, "≤", goal, unit, measured);
     let p50 = |name: &str| figure(name).map(|figure| figure.p50_ms);
     let p99 = |name: &str| figure(name).map(|figure| figure.p99_ms);
-    let cost = |name: &str| figure(name).map(|figure| figure.cpu_of(&["front", "postgresql"]));
     let memory = figure("1 000 000 channels").and_then(|figure| figure.memory_mib.get("front")).copied();
     let goals = [
         at_least("static, paid", 22_000.0, "/s", rate("static")),
@@ -53,7 +59,7 @@ pub fn all(medians: &[Figure]) -> Vec<Goal> {
             "CPU of a payment, two fronts ÷ one",
             1.2,
             "",
-            cost("two fronts").zip(cost("static")).map(|(two, one)| two / one),
+            ratio_of(|figure| figure.cpu_of(&["front", "postgresql"]), "two fronts", "static"),
         ),
         at_least("unpaid, 402", 60_000.0, "/s", rate("unpaid")),
         at_least("overload ÷ static", 0.6, "", ratio("overload", "static")),
@@ -105,6 +111,6 @@ mod tests {
 
     #[test]
     fn a_goal_that_was_not_measured_is_not_judged() {
-        assert!(all(&[]).is_empty());
+        assert!(all(&Vec::new()).is_empty());
     }
 }

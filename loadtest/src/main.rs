@@ -107,7 +107,7 @@ async fn bench(bench: Bench) -> Result<()> {
     for figure in &medians {
         println!("    {figure}");
     }
-    println!("\n{}", report::goals_table(&goals::all(&medians)));
+    println!("\n{}", report::goals_table(&goals::all(&figures)));
     if let Some(out) = out {
         report::write(&out, &figures, rounds, seconds)?;
         println!("written to {}", out.display());

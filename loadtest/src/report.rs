@@ -33,7 +33,7 @@ struct Machine {
 pub fn write(folder: &Path, figures: &Figures, rounds: usize, seconds: f64) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let (medians, machine) = (medians(figures), Machine::this()?);
-    let goals = goals::all(&medians);
+    let goals = goals::all(figures);
     let every: Vec<&Vec<Figure>> = figures.iter().map(|(_, figures)| figures).collect();
     let at = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let all = json!({
@@ -65,7 +65,7 @@ fn page(
          Written by `cargo xtask bench` on {date}; `results.json` has everything. {processor}, {cores} cores for all \
          processes together, {memory_gib} GiB, Linux {kernel}; {rustc}, {postgresql}, release build, `fsync` and \
          `synchronous_commit` on, one request at a time on each connection. Medians of {rounds} times {seconds} s, all in \
-         one run. After each measurement what was served, charged and called upstream was the same, to the unit.\n\n\
+         one run; ratios are those of one round, and the median of them. After each measurement what was served, charged and called upstream was the same, to the unit.\n\n\
          {}\n## Figures\n\n{}\n![Latency against load](latency.svg)\n",
         goals_table(goals),
         figures_table(medians),

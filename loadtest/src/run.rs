@@ -1,6 +1,6 @@
 //! One run: the whole set, several times over, and the medians of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -43,18 +43,13 @@ impl Plan {
     /// When a server does not start, or books do not agree.
     pub async fn run(self) -> Result<Figures> {
         let mut figures: Figures = self.scenarios.iter().map(|scenario| (scenario.clone(), Vec::new())).collect();
-        let mut by_setting: BTreeMap<Option<Setting>, Vec<usize>> = BTreeMap::new();
-        for (number, scenario) in self.scenarios.iter().enumerate() {
-            by_setting.entry(scenario.setting()).or_default().push(number);
-        }
         for round in 1..=self.rounds {
-            for (setting, numbers) in &by_setting {
-                let mut stage = match setting {
-                    Some(setting) => Some(Stage::set(*setting).await.context("the stage could not be set")?),
+            for together in figures.chunk_by_mut(|(one, _), (next, _)| one.setting() == next.setting()) {
+                let mut stage = match together[0].0.setting() {
+                    Some(setting) => Some(Stage::set(setting).await.context("the stage could not be set")?),
                     None => None,
                 };
-                for number in numbers {
-                    let (scenario, done) = &mut figures[*number];
+                for (scenario, done) in together {
                     let began = Instant::now();
                     let figure = one(stage.as_mut(), scenario, self.time).await?;
                     println!("    round {round} of {}: {figure} ({:.0?})", self.rounds, began.elapsed());

@@ -103,7 +103,7 @@ pub fn names() -> String {
     all().iter().map(|scenario| format!("`{}`", scenario.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Everything that is measured in one run, in order. Those of one stage stand together.
+/// Everything that is measured in one run, in order: those of one stage together, and beside each other what is compared.
 pub fn all() -> Vec<Scenario> {
     let static_paid = Scenario {
         name: "static",
@@ -118,19 +118,37 @@ pub fn all() -> Vec<Scenario> {
     };
     let on = |setting| Server::Fronts(setting);
     let mut all = vec![
-        static_paid.clone(),
+        Scenario {
+            name: "1 024 channels",
+            about: "static, with 1 024 channels in the ledger",
+            server: on(Setting { channels: 1_024, ..USUAL }),
+            ..static_paid.clone()
+        },
+        Scenario {
+            name: "1 000 000 channels",
+            about: "static, with 1 000 000 channels in the ledger, of which 4 096 pay",
+            server: on(Setting { idle_channels: 1_000_000, ..USUAL }),
+            ..static_paid.clone()
+        },
+        Scenario {
+            name: "two fronts",
+            about: "static, two fronts behind HAProxy",
+            server: on(Setting { fronts: 2, ..USUAL }),
+            ..static_paid.clone()
+        },
         Scenario {
             name: "no commit",
-            about: "the same, at a front whose ledger applies all rules in memory and writes nothing down",
+            about: "static, at a front whose ledger applies all rules in memory and writes nothing down",
             server: Server::NoCommit(USUAL),
             at_most: 50_000.0,
             ..static_paid.clone()
         },
+        static_paid.clone(),
         Scenario {
-            name: "hello",
-            about: "a GET that costs nothing, on the same HTTP stack",
-            server: Server::Hello,
-            payment: Payment::Unpaid,
+            name: "proxied",
+            about: "hold, call of an upstream, capture",
+            path: PROXIED_PATH,
+            at_most: 30_000.0,
             ..static_paid.clone()
         },
         Scenario {
@@ -149,13 +167,6 @@ pub fn all() -> Vec<Scenario> {
             name: "unpaid",
             about: "402 to a GET without a payment",
             payment: Payment::Unpaid,
-            ..static_paid.clone()
-        },
-        Scenario {
-            name: "proxied",
-            about: "hold, call of an upstream, capture",
-            path: PROXIED_PATH,
-            at_most: 30_000.0,
             ..static_paid.clone()
         },
         Scenario {
@@ -202,18 +213,6 @@ pub fn all() -> Vec<Scenario> {
             flood: Some(Flood { payment: Payment::Forged, per_second: 30_000.0 }),
             ..static_paid.clone()
         },
-        Scenario {
-            name: "1 024 channels",
-            about: "static, with 1 024 channels in the ledger",
-            server: on(Setting { channels: 1_024, ..USUAL }),
-            ..static_paid.clone()
-        },
-        Scenario {
-            name: "1 000 000 channels",
-            about: "static, with 1 000 000 channels in the ledger, of which 4 096 pay",
-            server: on(Setting { idle_channels: 1_000_000, ..USUAL }),
-            ..static_paid.clone()
-        },
         Scenario { name: "1 024 connections", about: "static, 1 024 connections", connections: 1_024, ..static_paid.clone() },
         Scenario {
             name: "disk + 1 ms",
@@ -230,9 +229,10 @@ pub fn all() -> Vec<Scenario> {
             ..static_paid.clone()
         },
         Scenario {
-            name: "two fronts",
-            about: "static, two fronts behind HAProxy",
-            server: on(Setting { fronts: 2, ..USUAL }),
+            name: "hello",
+            about: "a GET that costs nothing, on the same HTTP stack",
+            server: Server::Hello,
+            payment: Payment::Unpaid,
             ..static_paid.clone()
         },
         Scenario {
