@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use channel::{Channel, ChannelId};
+use channel::{Channel, ChannelId, Epoch};
 use lru::LruCache;
 
-/// Channels that a connection keeps, of those that paid last: some 300 bytes each. More than any batch has.
+/// Channels that a connection keeps, of those that paid last: about half a kilobyte each.
 const AT_MOST: NonZeroUsize = NonZeroUsize::new(1 << 16).unwrap();
 
 /// What a connection has read of channels. It ends with the connection: the next one may be to another server, that has
@@ -20,6 +20,12 @@ pub(super) struct Known(LruCache<ChannelId, Version>);
 #[derive(Clone)]
 pub(super) struct Version {
     pub(super) channel: Arc<Channel>,
+    pub(super) revision: i64,
+}
+
+/// The counters of a channel, locked, and the revision of its row.
+pub(super) struct Locked {
+    pub(super) epoch: Epoch,
     pub(super) revision: i64,
 }
 

@@ -26,6 +26,7 @@ mod patient;
 mod read;
 mod takings;
 mod totals;
+mod wanted;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
-use channel::{Amount, Channel, ChannelId, Epoch, RequestHash, Step};
+use channel::{Amount, Channel, ChannelId};
 use futures::join;
 use postgres_types::ToSql;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, Row, Statement};
-use uuid::Uuid;
 
 use super::batch::{Failure, Lock, rollback};
 use super::books::Books;
@@ -19,9 +18,10 @@ use super::connection::Connection;
 use super::debts::Debts;
 use super::entry::Entry;
 use super::holds::{Holds, Stored};
-use super::known::{Known, Version};
+use super::known::{Known, Locked, Version};
 use super::totals::{Lately, Sum};
-use crate::{LedgerError, Order, rows};
+use super::wanted::{Columns, Retries, Wanted};
+use crate::{LedgerError, rows};
 
 /// Opens the transaction and the books. Also returns the channels that somebody else has locked.
 pub(super) async fn read(
@@ -64,9 +64,7 @@ async fn find(
     lock: Lock,
 ) -> Result<Found, Error> {
     let statements = &connection.statements;
-    let new = wanted.sales.keys().filter(|id| !known.contains_key(*id));
-    let new: Vec<&[u8]> = new.map(|id| id.0.as_slice()).collect();
-    let Columns { channels, limited, deployments, holds, requests } = &Columns::of(wanted);
+    let Columns { channels, unknown, limited, deployments, holds, requests } = &Columns::of(wanted, known);
     let (begin, lock_statement) = match lock {
         Lock::Free => ("BEGIN", &statements.lock_free),
         Lock::Wait => ("BEGIN; SET LOCAL lock_timeout = '50ms'", &statements.lock_wait),
@@ -74,7 +72,7 @@ async fn find(
     let (begun, locked, channels, debts, fresh, by_id, by_request) = join!(
         connection.batch_execute(begin),
         ask(connection, lock_statement, channels.len(), [channels]),
-        ask(connection, &statements.channels, new.len(), [&new]),
+        ask(connection, &statements.channels, unknown.len(), [unknown]),
         ask(connection, &statements.debts, limited.len(), [limited]),
         ask(connection, &statements.fresh, deployments.len(), [deployments]),
         ask(connection, &statements.holds_by_id, holds.len(), [holds]),
@@ -105,11 +103,10 @@ async fn or_roll_back<T>(connection: &Connection, found: Result<T, Error>) -> Re
     }
 }
 
-/// Counters that are ours to move, and the revision of their channel's row: the schema has one epoch to a channel.
-type Locked = HashMap<ChannelId, (Epoch, i64)>;
-
-fn locked(rows: &[Row]) -> Result<Locked, LedgerError> {
-    rows.iter().map(|row| Ok((rows::channel_id(row, 0)?, (rows::epoch(row, 2)?, rows::get(row, 1)?)))).collect()
+/// The counters that are ours to move: the schema has one epoch to a channel.
+fn locked(rows: &[Row]) -> Result<HashMap<ChannelId, Locked>, LedgerError> {
+    let locked = |row| Ok(Locked { revision: rows::get(row, 1)?, epoch: rows::epoch(row, 2)? });
+    rows.iter().map(|row| Ok((rows::channel_id(row, 0)?, locked(row)?))).collect()
 }
 
 /// The rows of the second round trip.
@@ -125,10 +122,10 @@ async fn find_more(
     entries: &[Entry],
     wanted: &Wanted<'_>,
     known: &HashMap<ChannelId, Version>,
-    locked: &Locked,
+    locked: &HashMap<ChannelId, Locked>,
 ) -> Result<More, Error> {
     let statements = &connection.statements;
-    let changed = known.iter().filter(|(id, known)| locked.get(id).is_some_and(|(_, now)| *now != known.revision));
+    let changed = known.iter().filter(|(id, known)| locked.get(id).is_some_and(|now| now.revision != known.revision));
     let changed: Vec<&[u8]> = changed.map(|(id, _)| id.0.as_slice()).collect();
     let Retries { channels, hashes, counts } = &Retries::among(entries, &wanted.sales, locked);
     let (channels, retried) = join!(
@@ -143,12 +140,12 @@ fn channels<'a>(
     keep: &mut Known,
     known: HashMap<ChannelId, Version>,
     read: impl Iterator<Item = &'a Row>,
-    locked: &Locked,
+    locked: &HashMap<ChannelId, Locked>,
 ) -> Result<HashMap<ChannelId, Arc<Channel>>, LedgerError> {
     let mut channels: HashMap<_, _> = known.into_iter().map(|(id, version)| (id, version.channel)).collect();
     for row in read {
         let channel = Arc::new(rows::channel(row)?);
-        if let Some((_, revision)) = locked.get(&channel.id) {
+        if let Some(Locked { revision, .. }) = locked.get(&channel.id) {
             keep.keep(Version { channel: channel.clone(), revision: *revision });
         }
         channels.insert(channel.id, channel);
@@ -159,14 +156,14 @@ fn channels<'a>(
 fn open_books(
     found: &Found,
     channels: HashMap<ChannelId, Arc<Channel>>,
-    mut locked: Locked,
+    mut locked: HashMap<ChannelId, Locked>,
     retried: &[Row],
     lately: &Lately,
 ) -> Result<(Books, HashSet<ChannelId>), LedgerError> {
     let (mut accounts, mut locked_elsewhere) = (Vec::with_capacity(channels.len()), HashSet::new());
     for (id, channel) in channels {
         match locked.remove(&id) {
-            Some((epoch, _)) => accounts.push((channel, epoch)),
+            Some(Locked { epoch, .. }) => accounts.push((channel, epoch)),
             None => {
                 locked_elsewhere.insert(id);
             }
@@ -193,96 +190,4 @@ fn owed_in_all(fresh: &[Row], lately: &Lately) -> Result<HashMap<String, Amount>
         Ok((name, owed))
     };
     fresh.iter().map(owed).collect()
-}
-
-/// What the entries of a batch need read.
-#[derive(Default)]
-struct Wanted<'a> {
-    /// The channels, and how many sales there are on each.
-    sales: HashMap<ChannelId, usize>,
-    /// Those whose payers may owe only so much in all.
-    limited: HashSet<ChannelId>,
-    deployments: HashSet<&'a str>,
-    holds: Vec<Uuid>,
-    requests: HashSet<(ChannelId, &'a str)>,
-}
-
-impl<'a> Wanted<'a> {
-    fn by(entries: &'a [Entry]) -> Wanted<'a> {
-        let mut wanted = Wanted::default();
-        for entry in entries {
-            let channel = entry.channel();
-            let sales = wanted.sales.entry(channel).or_default();
-            match entry {
-                Entry::Sell(ask) => {
-                    *sales += 1;
-                    let order = &ask.question;
-                    wanted.deployments.insert(&*order.deployment);
-                    if order.terms.limits_payers() {
-                        wanted.limited.insert(channel);
-                    }
-                    wanted.requests.extend(order.request.id.as_deref().map(|request| (channel, request)));
-                }
-                Entry::Settle(ask) => wanted.holds.push(rows::uuid(ask.question.hold)),
-                Entry::Agree(_) | Entry::Publish(_) => {}
-            }
-        }
-        wanted
-    }
-}
-
-/// The same as arrays of parameters.
-struct Columns<'a> {
-    channels: Vec<&'a [u8]>,
-    limited: Vec<&'a [u8]>,
-    deployments: Vec<&'a str>,
-    holds: &'a [Uuid],
-    requests: (Vec<&'a [u8]>, Vec<&'a str>),
-}
-
-impl<'a> Columns<'a> {
-    fn of(wanted: &'a Wanted<'a>) -> Columns<'a> {
-        Columns {
-            channels: wanted.sales.keys().map(|id| id.0.as_slice()).collect(),
-            limited: wanted.limited.iter().map(|id| id.0.as_slice()).collect(),
-            deployments: wanted.deployments.iter().copied().collect(),
-            holds: &wanted.holds,
-            requests: wanted.requests.iter().map(|(id, request)| (id.0.as_slice(), *request)).unzip(),
-        }
-    }
-}
-
-/// Sales that may repeat a released one of the same content, as arrays of parameters. Vouchers that step exactly are nearly
-/// all new, and then there is nothing to look for.
-#[derive(Default)]
-struct Retries<'a> {
-    channels: Vec<&'a [u8]>,
-    hashes: Vec<&'a [u8]>,
-    /// How many ask for the same: each may repeat another one.
-    counts: Vec<i64>,
-}
-
-impl<'a> Retries<'a> {
-    fn among(entries: &'a [Entry], sales: &HashMap<ChannelId, usize>, locked: &Locked) -> Retries<'a> {
-        let mut counts: HashMap<(&ChannelId, &RequestHash), i64> = HashMap::new();
-        for entry in entries {
-            let Entry::Sell(ask) = entry else { continue };
-            let Order { voucher, request, terms, .. } = &ask.question;
-            // Another sale of this batch may be what makes the voucher one that was seen before.
-            let seen = |epoch: &Epoch| voucher.amount <= epoch.authorised || sales[&voucher.channel] > 1;
-            if request.id.is_none()
-                && terms.step != Step::Any
-                && locked.get(&voucher.channel).is_some_and(|(epoch, _)| seen(epoch))
-            {
-                *counts.entry((&voucher.channel, &request.hash)).or_default() += 1;
-            }
-        }
-        let mut retries = Retries::default();
-        for ((channel, hash), count) in counts {
-            retries.channels.push(channel.0.as_slice());
-            retries.hashes.push(hash.0.as_slice());
-            retries.counts.push(count);
-        }
-        retries
-    }
 }
