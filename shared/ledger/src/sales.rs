@@ -55,8 +55,10 @@ pub struct Sales {
 /// The most lines that [`Ledger::sales`] reads.
 pub const SALES_MAX: usize = 100_000;
 
-/// Sales that one statement folds at most, so that it takes no more than a moment: a row holds a batch of them.
-const FOLD_MAX: usize = 262_144;
+/// What one statement folds at most, so that it takes no more than a moment: rows, and the sales in them. The more it folds,
+/// the less each costs: a payer's sum is written once for all of them.
+const FOLD_ROWS: i64 = 8_192;
+const FOLD_SALES: i64 = 262_144;
 /// Statements of one [`Ledger::fold_sales`]: more in all than fronts write between two calls.
 const FOLD_STEPS: usize = 64;
 
@@ -101,16 +103,19 @@ impl Ledger {
         // Each row is taken by one folder, and sums are locked in the order of their key. Channels are never deleted, so
         // the join loses nothing.
         let sql = "-- fold_sales
-            WITH taken AS (
-                DELETE FROM sales_log
-                WHERE id = ANY (ARRAY(SELECT id FROM sales_log ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
+            WITH free AS (
+                SELECT id, calls FROM sales_log ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+            ), counted AS (
+                SELECT id, sum(cardinality(calls)) OVER (ORDER BY id) AS sales FROM free
+            ), taken AS (
+                DELETE FROM sales_log WHERE id = ANY (ARRAY(SELECT id FROM counted WHERE sales <= $2))
                 RETURNING at, routes, channels, amounts, calls
+            ), sold AS (
+                SELECT (at AT TIME ZONE 'UTC')::date AS day, unnest(routes) AS route, unnest(channels) AS channel,
+                       unnest(amounts) AS amount, unnest(calls) AS calls
+                FROM taken
             ), by_channel AS (
-                SELECT (t.at AT TIME ZONE 'UTC')::date AS day, u.route, u.channel,
-                       sum(u.amount) AS amount, sum(u.calls)::int8 AS calls
-                FROM taken t
-                CROSS JOIN LATERAL unnest(t.routes, t.channels, t.amounts, t.calls) AS u(route, channel, amount, calls)
-                GROUP BY 1, 2, 3
+                SELECT day, route, channel, sum(amount) AS amount, sum(calls)::int8 AS calls FROM sold GROUP BY 1, 2, 3
             ), by_payer AS (
                 SELECT b.day, c.deployment, b.route, c.payer, sum(b.amount) AS amount, sum(b.calls)::int8 AS calls
                 FROM by_channel b JOIN channels c ON c.id = b.channel
@@ -121,17 +126,19 @@ impl Ledger {
                 ON CONFLICT (day, deployment, route, payer) DO UPDATE
                 SET amount = sales.amount + excluded.amount, calls = sales.calls + excluded.calls
             )
-            SELECT (SELECT count(*) FROM taken), deployment, route, sum(amount) FROM by_payer GROUP BY 2, 3";
-        let rows_max = i64::try_from(FOLD_MAX / self.inner.settings.batch_max).unwrap_or(1).max(1);
+            SELECT (SELECT count(*) FROM taken), (SELECT count(*) = $1 OR max(sales) > $2 FROM counted),
+                   deployment, route, sum(amount)
+            FROM by_payer GROUP BY 3, 4";
         let mut folded = 0;
         for _ in 0..FOLD_STEPS {
-            let sold = self.inner.database.write("fold_sales", sql, &[&rows_max]).await?;
-            let count: i64 = sold.first().map_or(Ok(0), |row| rows::get(row, 0))?;
+            let sold = self.inner.database.write("fold_sales", sql, &[&FOLD_ROWS, &FOLD_SALES]).await?;
+            let Some(first) = sold.first() else { break };
             for row in &sold {
-                metric::sold(rows::get(row, 1)?, rows::get(row, 2)?, rows::amount(row, 3)?);
+                metric::sold(rows::get(row, 2)?, rows::get(row, 3)?, rows::amount(row, 4)?);
             }
-            folded += usize::try_from(count).map_err(|error| LedgerError::corrupt(&error))?;
-            if count < rows_max {
+            let (taken, is_full): (i64, bool) = (rows::get(first, 0)?, rows::get(first, 1)?);
+            folded += usize::try_from(taken).map_err(|error| LedgerError::corrupt(&error))?;
+            if !is_full {
                 break;
             }
         }

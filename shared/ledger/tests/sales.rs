@@ -95,6 +95,24 @@ async fn one_batch_is_one_row_and_folding_is_not_to_be_seen() {
     assert_eq!(takings(&ledger).await, [line("a", 162, 162), line("b", 160, 160)]);
 }
 
+#[tokio::test]
+async fn folds_what_piled_up_however_it_is_cut_into_rows() {
+    let (ledger, url) = ledger_with(1, 1_000).await;
+    let pile = "INSERT INTO sales_log (routes, channels, amounts, calls)
+        SELECT array_fill('a'::text, ARRAY[$2::int]), array_fill($3::bytea, ARRAY[$2::int]),
+               array_fill(2::numeric, ARRAY[$2::int]), array_fill(1, ARRAY[$2::int])
+        FROM generate_series(1, $1::int)";
+    let client = sql(&url).await;
+    let (mut rows, mut sales) = (0, 0);
+    for (more, each) in [(20_000_i32, 1_i32), (200, 4_096)] {
+        client.execute(pile, &[&more, &each, &channel_id(0).0.as_slice()]).await.expect("it takes them");
+        rows += usize::try_from(more).unwrap();
+        sales += u64::try_from(more * each).unwrap();
+    }
+    assert_eq!(ledger.fold_sales().await.expect("the database answers"), rows);
+    assert_eq!(takings(&ledger).await, [line("a", u128::from(2 * sales), sales)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_fold_at_once_while_others_sell_lose_nothing_and_count_nothing_twice() {
     let (one, url) = ledger_with(16, 10_000).await;
