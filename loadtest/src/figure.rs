@@ -94,15 +94,56 @@ impl fmt::Display for Figure {
     }
 }
 
-/// The middle one of several measurements of one thing, by its rate.
+/// The median of several measurements of one thing, number by number; what is counted, by status and in all, is that of the
+/// one in the middle.
 pub fn median(mut figures: Vec<Figure>) -> Option<Figure> {
     figures.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
-    let middle = figures.len() / 2;
-    figures.into_iter().nth(middle)
+    let of = |number: fn(&Figure) -> f64| middle(figures.iter().map(number).collect());
+    let each = |numbers: fn(&Figure) -> &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
+        let names = figures.iter().flat_map(|figure| numbers(figure).keys());
+        let one =
+            |name: &String| middle(figures.iter().filter_map(|figure| numbers(figure).get(name).copied()).collect());
+        names.filter_map(|name| Some((name.clone(), one(name)?))).collect()
+    };
+    Some(Figure {
+        per_second: of(|figure| figure.per_second)?,
+        p50_ms: of(|figure| figure.p50_ms)?,
+        p99_ms: of(|figure| figure.p99_ms)?,
+        p999_ms: of(|figure| figure.p999_ms)?,
+        max_ms: of(|figure| figure.max_ms)?,
+        first_byte_p50_ms: of(|figure| figure.first_byte_p50_ms)?,
+        refusal_p99_ms: of(|figure| figure.refusal_p99_ms)?,
+        cpu_us: each(|figure| &figure.cpu_us),
+        memory_mib: each(|figure| &figure.memory_mib),
+        payments_per_commit: middle(figures.iter().filter_map(|figure| figure.payments_per_commit).collect()),
+        flooded: middle(figures.iter().filter_map(|figure| figure.flooded).collect()),
+        ..figures.get(figures.len() / 2)?.clone()
+    })
 }
 
 /// The middle one of several numbers.
 pub fn middle(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_was_slow_in_one_respect_decides_nothing() {
+        let round = |per_second: f64, p99_ms: f64, micros: f64| {
+            let figure = Figure::new("static", &Tally::default(), Duration::from_secs(1), &BTreeMap::new());
+            Figure { per_second, p99_ms, cpu_us: BTreeMap::from([("front".to_owned(), micros)]), ..figure }
+        };
+        let figures = vec![round(990.0, 23.0, 50.0), round(989.0, 3.0, 41.0), round(991.0, 2.0, 42.0)];
+        let median = median(figures).unwrap();
+        assert_eq!((median.per_second, median.p99_ms, median.cpu_of(&["front"])), (990.0, 3.0, 42.0));
+    }
+
+    #[test]
+    fn nothing_measured_has_no_median() {
+        assert!(median(Vec::new()).is_none() && middle(Vec::new()).is_none());
+    }
 }

@@ -101,6 +101,9 @@ impl Stage {
             payers.push(Payers::new(keys));
         }
         ledger.close().await;
+        if setting.idle_channels > 0 {
+            seed::add_idle(&connect(&database).await?, setting.idle_channels).await?;
+        }
         let (credit, exact) = (payers.remove(1), payers.remove(0));
         let config = scratch.path().join("sluice.toml");
         fs::write(scratch.path().join("static.txt"), PAGE)?;
@@ -120,9 +123,6 @@ impl Stage {
             postgres,
             _scratch: scratch,
         };
-        if setting.idle_channels > 0 {
-            seed::add_idle(&stage.sql().await?, setting.idle_channels).await?;
-        }
         for front in &mut stage.fronts {
             front.ready().await?;
             front.sells().await?;
@@ -170,9 +170,7 @@ impl Stage {
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn sql(&self) -> Result<tokio_postgres::Client> {
-        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        connect(&self.database).await
     }
 
     async fn balance(&mut self) -> Result<()> {
@@ -212,6 +210,12 @@ impl Helper {
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+async fn connect(database: &str) -> Result<tokio_postgres::Client> {
+    let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 fn configuration(database: &str, deployments: &[Deployment], upstream: SocketAddr) -> String {
