@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use crate::books;
 use crate::figure::Figure;
-use crate::load::{HERE, Load, Outcome, Pace, Request, Supply};
+use crate::load::{HERE, Load, Outcome, Pace, Request, Supply, Wire};
 use crate::payers::{Payers, get};
 use crate::scenario::{Flood, Payment, Scenario};
 use crate::stage::{PROXIED_PATH, Stage};
@@ -28,8 +28,8 @@ pub async fn on_stage(stage: &mut Stage, scenario: &Scenario, time: Duration) ->
     let supply = sign(stage, scenario, time)?;
     let before = books::read(stage).await?;
     let (batches_before, watched) = (batches(stage).await?, stage.watched()?);
-    let (connections, pace, targets) = (scenario.connections, scenario.pace, vec![stage.target()]);
-    let load = Load { targets, connections, from: HERE, pace, time, supply };
+    let Scenario { connections, wire, pace, .. } = *scenario;
+    let load = Load { targets: vec![stage.target()], connections, wire, from: HERE, pace, time, supply };
     let measured = load.run(move || watched.usage());
     let (measured, flooded) = tokio::join!(measured, flood(stage, scenario, time));
     let (outcome, [first, last]) = measured?;
@@ -58,6 +58,7 @@ async fn flood(stage: &Stage, scenario: &Scenario, time: Duration) -> Result<Opt
     let load = Load {
         targets: vec![stage.target()],
         connections: FLOODING,
+        wire: Wire::Http1,
         from: Ipv4Addr::new(127, 0, 1, 1).into(),
         pace: Pace::Open { per_second },
         time,

@@ -158,8 +158,8 @@ async fn at(
     time: Duration,
     watched: Watched,
 ) -> Result<(Figure, Outcome)> {
-    let (connections, pace) = (scenario.connections, scenario.pace);
-    let load = Load { targets: vec![target], connections, from: HERE, pace, time, supply };
+    let Scenario { connections, wire, pace, .. } = *scenario;
+    let load = Load { targets: vec![target], connections, wire, from: HERE, pace, time, supply };
     let (outcome, [first, last]) = load.run(move || watched.usage()).await?;
     Ok((Figure::new(scenario.name, &outcome.tally, outcome.took, &last.since(&first)), outcome))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ledger::When;
 
-use crate::load::Pace;
+use crate::load::{Pace, Wire};
 use crate::stage::{CREDIT_PATH, PROXIED_PATH, STATIC_PATH, STREAMED_PATH, Setting};
 
 /// Who is asked for what.
@@ -50,8 +50,10 @@ pub struct Scenario {
     pub path: &'static str,
     /// Who pays.
     pub payment: Payment,
-    /// Connections that are kept alive.
+    /// Connections that are kept alive, or so many streams: one request at a time on each.
     pub connections: usize,
+    /// What they are.
+    pub wire: Wire,
     /// When requests are sent.
     pub pace: Pace,
     /// Requests a second that nobody expects it to exceed: so many are signed ahead.
@@ -112,6 +114,7 @@ pub fn all() -> Vec<Scenario> {
         path: STATIC_PATH,
         payment: Payment::Exact,
         connections: 256,
+        wire: Wire::Http1,
         pace: Pace::Closed,
         at_most: 50_000.0,
         flood: None,
@@ -149,6 +152,12 @@ pub fn all() -> Vec<Scenario> {
             about: "hold, call of an upstream, capture",
             path: PROXIED_PATH,
             at_most: 30_000.0,
+            ..static_paid.clone()
+        },
+        Scenario {
+            name: "HTTP/2",
+            about: "static, over 16 connections of HTTP/2 with 16 streams each",
+            wire: Wire::Http2 { streams: 16 },
             ..static_paid.clone()
         },
         Scenario {

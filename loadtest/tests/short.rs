@@ -5,8 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// One of each kind: charged at once, without commits, without a front, called and captured, streamed, one channel for all.
-const SOME: [&str; 7] = ["static", "no commit", "ledger", "ledger, held", "proxied", "streamed", "hot channel"];
+/// One of each kind: charged at once, over HTTP/2, without commits, without a front, called and captured, streamed, one channel for all.
+const SOME: [&str; 8] =
+    ["static", "HTTP/2", "no commit", "ledger", "ledger, held", "proxied", "streamed", "hot channel"];
 
 #[test]
 fn a_short_run_sells_everything_it_asks_for_and_says_what_it_measured() {

@@ -1,4 +1,4 @@
-//! A connection that is kept alive: a request out, a whole answer in. What a client library does beyond that would cost
+//! A connection of HTTP/1.1 that is kept alive: a request out, a whole answer in. What a client library does beyond that would cost
 //! more than the front that is measured.
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::HERE;
 
 /// More header fields than any answer of ours has.
-const FIELDS: usize = 48;
+pub(super) const FIELDS: usize = 48;
 
 /// An answer.
 #[derive(Clone, Copy, Debug)]
@@ -70,15 +70,7 @@ impl Connection {
 
     async fn connected(&mut self) -> Result<&mut TcpStream> {
         if self.stream.is_none() {
-            let socket = TcpSocket::new_v4()?;
-            // Choosing a port for an address takes the kernel long when thousands are in use.
-            if self.from != HERE {
-                socket.bind((self.from, 0).into())?;
-            }
-            let stream = socket.connect(self.target).await;
-            let stream = stream.with_context(|| format!("cannot connect to {}", self.target))?;
-            stream.set_nodelay(true)?;
-            self.stream = Some(stream);
+            self.stream = Some(dial(self.from, self.target).await?);
         }
         self.stream.as_mut().context("it was just made")
     }
@@ -102,6 +94,18 @@ impl Connection {
         self.read.advance(whole);
         Ok(first_byte)
     }
+}
+
+/// Connects.
+pub(super) async fn dial(from: IpAddr, target: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    // Choosing a port for an address takes the kernel long when thousands are in use.
+    if from != HERE {
+        socket.bind((from, 0).into())?;
+    }
+    let stream = socket.connect(target).await.with_context(|| format!("cannot connect to {target}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// What is read of an answer.

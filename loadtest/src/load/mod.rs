@@ -10,6 +10,7 @@
 //! One thread does all of it, so that what it costs beside the servers on the same machine is small and known.
 
 mod connection;
+mod http2;
 mod pace;
 mod supply;
 mod tally;
@@ -38,12 +39,26 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// Where honest payers are.
 pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// How requests go to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// On connections of their own.
+    Http1,
+    /// So many side by side on each connection.
+    Http2 {
+        /// How many.
+        streams: usize,
+    },
+}
+
 /// One measurement.
 pub struct Load {
     /// Where to; connections are spread over them.
     pub targets: Vec<SocketAddr>,
-    /// How many connections, all kept alive.
+    /// How many connections, all kept alive, or so many streams.
     pub connections: usize,
+    /// Which of both.
+    pub wire: Wire,
     /// The address they come from: each is a client of its own to a front.
     pub from: IpAddr,
     /// When requests are sent.
@@ -87,10 +102,18 @@ impl Load {
     }
 
     async fn run_here<M>(self, measure: &mut impl FnMut() -> Result<M>) -> Result<(Outcome, [M; 2])> {
-        let Load { targets, connections, from, pace, time, supply } = self;
+        let Load { targets, connections, wire, from, pace, time, supply } = self;
         let mut open = Vec::with_capacity(connections);
-        for number in 0..connections {
-            open.push(Connection::open(from, targets[number % targets.len()]).await?);
+        for target in targets.iter().cycle() {
+            match wire {
+                Wire::Http1 => open.push(Link::Http1(Connection::open(from, *target).await?)),
+                Wire::Http2 { streams } => {
+                    open.extend(http2::open(from, *target, streams).await?.into_iter().map(Link::Http2))
+                }
+            }
+            if open.len() >= connections {
+                break;
+            }
         }
         let began = Instant::now();
         let (counts_from, until) = (began + WARM_UP, began + WARM_UP + time);
@@ -98,12 +121,12 @@ impl Load {
         let sums = Rc::new(RefCell::new((Tally::default(), Tally::default())));
         let supply = Rc::new(RefCell::new(supply));
         let mut running = Vec::with_capacity(connections);
-        for (number, mut connection) in open.into_iter().enumerate() {
+        for (number, mut link) in open.into_iter().enumerate() {
             let (due, sums, supply) = (due.clone(), sums.clone(), supply.clone());
             running.push(tokio::task::spawn_local(async move {
                 while let Some(at) = due.next().await {
                     let request = supply.borrow_mut().next(number).context("what was signed ahead did not last")?;
-                    let answer = connection.exchange(&request.bytes).await;
+                    let answer = link.exchange(&request.bytes).await;
                     let mut sums = sums.borrow_mut();
                     let tally = if at < counts_from { &mut sums.0 } else { &mut sums.1 };
                     tally.add(&answer, at);
@@ -123,5 +146,20 @@ impl Load {
         let last = measure()?;
         let (warm_up, tally) = sums.take();
         Ok((Outcome { tally, warm_up, took, left: supply.take() }, [first, last]))
+    }
+}
+
+/// Where one request at a time goes.
+enum Link {
+    Http1(Connection),
+    Http2(http2::Place),
+}
+
+impl Link {
+    async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
+        match self {
+            Link::Http1(connection) => connection.exchange(request).await,
+            Link::Http2(place) => place.exchange(request).await,
+        }
     }
 }
